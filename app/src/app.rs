@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-/// The console.
+/// The console's root component.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();

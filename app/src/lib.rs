@@ -1,15 +1,15 @@
 //! Tessera's console: one app, compiled twice. The server renders every page to HTML (feature
-//! `ssr`); the browser takes that HTML over (feature `hydrate`).
+//! `ssr`); the browser hydrates that HTML (feature `hydrate`).
 //!
 //! Invariants:
-//! - Reading never needs JavaScript. Every page is complete in the server's HTML and every change
+//! - Reading never needs JavaScript. The server's HTML contains the complete page, and every change
 //!   is a plain form post, handled by `server::console`.
-//! - Server functions only read. Nothing is changed by way of [`fns`].
-//! - A secret is never in a resource, a URL, a storage or a log: see [`posted::Secret`].
-//! - What the browser renders first is exactly what the server rendered: anything that only the
-//!   browser knows (its clock, its time zone, its clipboard) arrives in an effect.
+//! - Server functions only read. Nothing in [`fns`] changes anything.
+//! - A secret never appears in a resource, a URL, browser storage or a log: see [`posted::Secret`].
+//! - The browser's first render equals the server's HTML. Anything that only the browser has (its
+//!   clock, its time zone, its clipboard) arrives in an effect.
 //!
-//! To add a page: one file below [`pages`], a line in [`app`], a route in `server::console`.
+//! To add a page: add a file below [`pages`], a line in [`app`] and a route in `server::console`.
 
 #![recursion_limit = "256"]
 #![expect(clippy::needless_pass_by_value, reason = "a component owns its properties")]

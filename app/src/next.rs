@@ -1,33 +1,33 @@
-//! Where somebody goes on after signing in: a path of this server and nothing else.
+//! The path that the browser opens after signing in, restricted to paths of this server.
 
-/// The longest path that is kept.
+/// The longest accepted path, in bytes.
 const MAX: usize = 2_000;
 
-/// `next` when it is a path on this server; `None` for everything else, above all for addresses of
-/// other servers in any of the disguises that browsers see through.
+/// Returns `next` if it is a path on this server. Returns `None` for everything else, above all for
+/// addresses of other servers, including the disguised forms that browsers accept.
 pub fn local(next: &str) -> Option<&str> {
     let mut bytes = next.bytes();
     let rooted = bytes.next() == Some(b'/');
-    // `//host` and `/\host` are other servers to a browser.
+    // Browsers read `//host` and `/\host` as addresses of other servers.
     let second = bytes.next();
     let stays = !matches!(second, Some(b'/' | b'\\'));
-    // Browsers drop tabs and line breaks before they look; a back slash counts as a slash.
+    // Browsers drop tabs and line breaks before they parse a URL, and treat a backslash as a slash.
     let plain = next
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && byte != b'\\' && byte != b'"' && byte != b'<');
     (rooted && stays && plain && next.len() <= MAX).then_some(next)
 }
 
-/// `next` when it is a path on this server, else the list of workspaces.
+/// Returns `next` if it is a path on this server, and the list of workspaces otherwise.
 pub fn or_home(next: Option<&str>) -> &str {
     next.and_then(local).unwrap_or(HOME)
 }
 
-/// Where somebody goes on who came from nowhere in particular.
+/// The page that opens after signing in if the request names no other.
 pub const HOME: &str = "/workspaces";
 
-/// A text as the value of a query's field: everything but RFC 3986's unreserved characters and
-/// `/` is percent-encoded.
+/// Percent-encodes a text for use as the value of a query field. RFC 3986's unreserved characters
+/// and `/` stay as they are.
 pub fn escape(text: &str) -> String {
     use std::fmt::Write;
 

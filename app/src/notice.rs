@@ -1,75 +1,75 @@
-//! The one line that greets somebody after a form led them to another page.
+//! The one-line message on the page that a form redirects to.
 //!
-//! The door puts it into a cookie with the redirect; the next page shows it and the answer clears
-//! the cookie. Its texts are written here: a cookie can only choose among them.
+//! The server sets it as a cookie on the redirect. The next page shows it, and that response clears
+//! the cookie. The texts are defined here, so a cookie can only choose among them.
 
 use serde::{Deserialize, Serialize};
 
-/// The cookie's name.
+/// The name of the cookie.
 pub const COOKIE: &str = "notice";
 
-/// What was done.
+/// The action that the message confirms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Notice {
     /// The instance was set up.
     SetUp,
-    /// The session was ended.
+    /// The user signed out.
     SignedOut,
-    /// One's own password was changed.
+    /// The visitor changed their own password.
     PasswordChanged,
-    /// A password was set by a link.
+    /// A password was set through a one-time link.
     PasswordSet,
-    /// The password that signed in is below the rule for new ones.
+    /// The password used to sign in does not meet the rules for new passwords.
     PasswordIsWeak,
     /// A token was deleted.
     TokenDeleted {
-        /// Its name.
+        /// The token's name.
         name: String,
     },
-    /// A token works again.
+    /// A token was enabled.
     TokenEnabled {
-        /// Its name.
+        /// The token's name.
         name: String,
     },
-    /// A token is refused until it is enabled.
+    /// A token was disabled. It is refused until it is enabled again.
     TokenDisabled {
-        /// Its name.
+        /// The token's name.
         name: String,
     },
     /// A token was changed.
     TokenSaved {
-        /// Its name.
+        /// The token's name.
         name: String,
     },
-    /// A person is invited to the workspace.
+    /// A person was invited to the workspace.
     Invited {
-        /// Their address.
+        /// The person's email address.
         email: String,
     },
-    /// A user is a member of the workspace.
+    /// A user was added to the workspace.
     MemberAdded {
-        /// Their address.
+        /// The user's email address.
         email: String,
     },
     /// An invitation was revoked.
     InvitationRevoked,
-    /// The visitor is a member of a workspace.
+    /// The visitor accepted an invitation to a workspace.
     InvitationAccepted {
         /// The workspace's name.
         workspace: String,
     },
     /// The visitor declined an invitation.
     InvitationDeclined,
-    /// The older secret of a token was ended.
+    /// The older secret of a token was revoked before its grace period was over.
     GraceEnded {
-        /// Its name.
+        /// The token's name.
         name: String,
     },
 }
 
 impl Notice {
-    /// What the page says.
+    /// Returns the text that the page shows.
     pub fn text(&self) -> String {
         match self {
             Self::SetUp => "Tessera is set up. You are signed in as its owner.".to_owned(),
@@ -111,7 +111,7 @@ impl Notice {
 
 #[cfg(feature = "ssr")]
 impl Notice {
-    /// The cookie's value.
+    /// Returns the value of the cookie.
     pub fn to_cookie(&self) -> String {
         use std::fmt::Write;
 
@@ -122,7 +122,8 @@ impl Notice {
         })
     }
 
-    /// Reads a cookie's value; whatever is not of our writing is nothing.
+    /// Parses the value of the cookie. Returns `None` for values that [`Self::to_cookie`] can't
+    /// have written.
     pub fn from_cookie(value: &str) -> Option<Self> {
         if value.len() > 2_048 || !value.is_ascii() || !value.len().is_multiple_of(2) {
             return None;

@@ -1,8 +1,8 @@
-//! What a form post gave, for the page that answers it.
+//! The result of a form post, for the page that responds to it.
 //!
-//! Without JavaScript the answer to a post is a page that the server renders with [`Posted`] as a
-//! context, and that is never hydrated: the browser could not know its values. Hydrated, the same
-//! post is answered with an [`Outcome`] or a problem, in JSON.
+//! Without JavaScript, the response to a post is a page that the server renders with [`Posted`] as
+//! a context. It is never hydrated, because the browser does not have the posted values. On a
+//! hydrated page, the response to the same post is an [`Outcome`] or a problem, in JSON.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use domain::{problem::Problem, token::Token};
 use leptos::prelude::use_context;
 use serde::{Deserialize, Serialize};
 
-/// A token's secret on its way to the person who asked for it. Its `Debug` is opaque; it is
-/// serialised only in the answer to the post that made it.
+/// A token's secret on its way to the person who requested it. Its `Debug` output is opaque. It is
+/// serialised only in the response to the post that created it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -22,7 +22,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The secret's text: for the field that shows it, and for nothing else.
+    /// Returns the secret's text. Use it only for the field that shows the secret.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -34,52 +34,52 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// A token that was just made, with its secret.
+/// A token that was just created, with its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Minted {
-    /// The record.
+    /// The token.
     pub token: Token,
     /// The secret, shown now and never again.
     pub secret: Secret,
-    /// Whether some of the tokens that the old secret made are not disabled yet.
+    /// Whether some tokens created with the old secret are not disabled yet.
     #[serde(default)]
     pub children_pending: bool,
 }
 
-/// What a form asked for was done.
+/// The result of a post that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 #[expect(clippy::large_enum_variant, reason = "there is one per post, and it is moved once")]
 pub enum Outcome {
-    /// Go there.
+    /// Open another page.
     Redirect {
         /// A path on this server.
         location: String,
     },
-    /// A token was made.
+    /// A token was created.
     Minted(Minted),
 }
 
-/// A form that was posted and what became of it: a context of pages that answer a post.
+/// A posted form and its result: a context of pages that respond to a post.
 #[derive(Clone, Debug, Default)]
 pub struct Posted {
     /// The path that the form was posted to.
     pub path: String,
-    /// What was typed, in the form's order; a name may repeat. Never passwords.
+    /// The submitted values, in the form's order. A name may repeat. Never contains passwords.
     pub values: Vec<(String, String)>,
-    /// Why it was not done.
+    /// The problem, if the post failed.
     pub problem: Option<Problem>,
-    /// What was made.
+    /// The token that the post created.
     pub minted: Option<Minted>,
 }
 
 impl Posted {
-    /// The first value of a field.
+    /// Returns the first value of a field.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.values.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
-    /// All values of a field that may repeat.
+    /// Returns all values of a field that may repeat.
     pub fn all(&self, name: &str) -> Vec<String> {
         self.values
             .iter()
@@ -89,7 +89,8 @@ impl Posted {
     }
 }
 
-/// The post that this page answers; `None` on every page that answers a GET, and in the browser.
+/// Returns the post that this page responds to. Returns `None` on pages that respond to a GET, and
+/// in the browser.
 pub fn use_posted() -> Option<Arc<Posted>> {
     use_context::<Arc<Posted>>()
 }

@@ -1,5 +1,5 @@
-//! How a page learns that something went wrong: the [`Problem`] that every door of Tessera sends,
-//! as the error of the console's server functions.
+//! The error type of the console's server functions. It wraps the [`Problem`] that every surface of
+//! Tessera returns.
 
 use domain::problem::{Problem, ProblemCode};
 use leptos::server_fn::{
@@ -8,18 +8,19 @@ use leptos::server_fn::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A problem on its way to a page.
+/// A problem that a page shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ConsoleError(pub Problem);
 
 impl ConsoleError {
-    /// A problem of this code; `detail` is a whole sentence.
+    /// Creates a problem with this code. `detail` is a whole sentence.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         Self(Problem::new(code, detail))
     }
 
-    /// The server could not be reached, or what answered was not Tessera.
+    /// Creates the problem for a server that cannot be reached, or for a response that did not come
+    /// from Tessera.
     pub fn unreachable() -> Self {
         Self::new(
             ProblemCode::Unavailable,
@@ -58,7 +59,7 @@ impl FromServerFnError for ConsoleError {
                 ProblemCode::MalformedRequest,
                 "The page sent something that this server cannot read. Reload the page.",
             ),
-            // In the browser: no connection, or an answer by something in between.
+            // In the browser, this means no connection, or a response from an intermediary.
             #[cfg(not(feature = "ssr"))]
             ServerFnErrorErr::Deserialization(_) => Self::unreachable(),
             ServerFnErrorErr::Request(_) | ServerFnErrorErr::Response(_) => Self::unreachable(),

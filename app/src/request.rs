@@ -1,4 +1,5 @@
-//! What the server gives a page that it renders, and a server function that it runs.
+//! The context that the server provides to the pages that it renders and the server functions that
+//! it runs.
 
 use std::{
     net::IpAddr,
@@ -20,24 +21,24 @@ use leptos_axum::ResponseOptions;
 
 use crate::{posted::Posted, problem::ConsoleError};
 
-/// Who is asking.
+/// The session of a request.
 #[derive(Clone, Debug, Default)]
 pub struct RequestSession {
-    /// The person whose session the request carries.
+    /// The user whose session the request carries.
     pub visitor: Option<Visitor>,
-    /// That session.
+    /// The id of the session.
     pub id: Option<SessionId>,
-    /// Whether the person must change their password before anything else.
+    /// Whether the user must change their password before doing anything else.
     pub must_change_password: bool,
 }
 
-/// Why a service refused what a page or a server function needed: the door leaves it in the audit log. The first
-/// refusal counts.
+/// The reason for a refusal by a service that a page or a server function called. The server
+/// records it in the audit log. Only the first refusal is kept.
 #[derive(Clone, Debug, Default)]
 pub struct PageRefusal(Arc<OnceLock<ProblemCode>>);
 
 impl PageRefusal {
-    /// Notes the code of a refusal.
+    /// Records the code of a refusal, unless an earlier one is recorded.
     pub fn note(&self, code: ProblemCode) {
         let _ = self.0.set(code);
     }
@@ -48,25 +49,25 @@ impl PageRefusal {
     }
 }
 
-/// The request behind the page: a context.
+/// The request that a page is rendered for: a context.
 #[derive(Clone)]
 pub struct ConsoleRequest {
-    /// The core.
+    /// The core services.
     pub authority: Authority,
-    /// Who is asking.
+    /// The caller's session.
     pub session: Arc<RequestSession>,
-    /// The request's id, as in the log.
+    /// The request's id, as it appears in the log.
     pub request_id: String,
     /// The caller's address.
     pub client_ip: Option<IpAddr>,
-    /// The address under which people reach this instance, without a slash at its end.
+    /// The public URL of this instance, without a trailing slash.
     pub public_url: Arc<str>,
-    /// Why it was refused, if it was.
+    /// The reason for the refusal, if the request was refused.
     pub refusal: PageRefusal,
 }
 
 impl ConsoleRequest {
-    /// The context of an operation on behalf of whoever is asking.
+    /// Returns the context of an operation on behalf of the caller.
     pub fn context(&self) -> OpContext {
         let actor = match &self.session.visitor {
             Some(visitor) if self.session.must_change_password => {
@@ -83,13 +84,13 @@ impl ConsoleRequest {
     }
 }
 
-/// The request that is being answered.
+/// Returns the current request.
 pub fn request() -> ConsoleRequest {
     expect_context::<ConsoleRequest>()
 }
 
-/// The request that is being answered, and its operation context, for a server function of
-/// somebody who is signed in.
+/// Returns the current request and its operation context, for a server function that requires a
+/// signed-in caller.
 pub fn signed_in() -> Result<(ConsoleRequest, OpContext), ConsoleError> {
     let request = request();
     if request.session.visitor.is_none() {
@@ -99,14 +100,14 @@ pub fn signed_in() -> Result<(ConsoleRequest, OpContext), ConsoleError> {
         )));
     }
     let context = request.context();
-    // A person who must change their password first is refused here for every page alike.
+    // Refuses users who must change their password first, for all pages in one place.
     context.authenticated().map_err(|error| failed(&request, &error))?;
     Ok((request, context))
 }
 
-/// Turns a problem into a server function's error, and gives the answer its status: that of the
-/// page during server rendering, that of the function's own answer otherwise. One that says when to try again has
-/// `Retry-After`. The audit log gets a refusal.
+/// Turns a problem into a server function's error and sets the status of the response: the page's
+/// during server rendering, the server function's otherwise. Sets `Retry-After` if the problem
+/// states when to try again. Records the refusal for the audit log.
 pub fn tell(problem: Problem) -> ConsoleError {
     if let Some(request) = use_context::<ConsoleRequest>() {
         request.refusal.note(problem.code);
@@ -120,11 +121,11 @@ pub fn tell(problem: Problem) -> ConsoleError {
     ConsoleError(problem)
 }
 
-/// The problem of the post that this page answers, if it says that the link in the page's path does not work. The
-/// link is not tried a second time.
+/// Checks whether the post that this page responds to has already found that the link in the page's
+/// path does not work. If so, the page does not try the link a second time.
 ///
 /// # Errors
-/// That problem.
+/// Returns the post's problem if the link does not work or there were too many attempts.
 pub fn link_was_not_refused() -> Result<(), ConsoleError> {
     let problem = use_context::<Arc<Posted>>().and_then(|posted| posted.problem.clone());
     let stops = |problem: &Problem| {
@@ -133,7 +134,7 @@ pub fn link_was_not_refused() -> Result<(), ConsoleError> {
     problem.filter(stops).map_or(Ok(()), |problem| Err(ConsoleError(problem)))
 }
 
-/// Gives the page its status.
+/// Sets the status of the response.
 pub fn set_status(status: u16) {
     if let (Some(options), Ok(status)) =
         (use_context::<ResponseOptions>(), StatusCode::from_u16(status))
@@ -142,7 +143,8 @@ pub fn set_status(status: u16) {
     }
 }
 
-/// Turns a service's error into a server function's: logs its cause, and keeps what the caller may know.
+/// Turns a service's error into a server function's error. Logs the cause, and keeps only what the
+/// caller may see.
 pub fn failed(request: &ConsoleRequest, error: &authority::ServiceError) -> ConsoleError {
     error.log(&request.request_id);
     let mut problem = error.problem();

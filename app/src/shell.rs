@@ -5,25 +5,26 @@ use leptos_meta::{MetaTags, provide_meta_context};
 
 use crate::{App, assets::Assets, theme::use_theme};
 
-/// Whether the browser takes the page over.
+/// Whether the browser hydrates the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Document {
-    /// The page answers a GET: the browser loads the console and hydrates it.
+    /// The page responds to a GET, and the browser loads the console and hydrates it.
     Hydrated,
-    /// The page answers a post and shows what nobody else may know: typed values, a secret. It
-    /// stays as it is; a small script copies and shows passwords.
+    /// The page is never hydrated. It either responds to a post and contains values that only
+    /// this response has (typed values, a secret), or needs no scripts. A small script copies and
+    /// shows passwords.
     Static,
 }
 
-/// The script of pages that answer a post.
+/// The script of pages that are not hydrated.
 const STATIC_SCRIPT: &str = include_str!("static.js");
 
-/// The console in its document.
+/// Renders the console in its document.
 pub fn shell(document: Document) -> impl IntoView {
     around(document, || view! { <App/> }.into_any())
 }
 
-/// A page that says why there is no other, for when not even the frame can be shown.
+/// Renders a page that only shows a problem, for cases in which not even the frame can be shown.
 #[cfg(feature = "ssr")]
 pub fn problem_shell(problem: domain::problem::Problem) -> impl IntoView {
     use crate::pages::failed::FailedPage;
@@ -31,7 +32,7 @@ pub fn problem_shell(problem: domain::problem::Problem) -> impl IntoView {
     around(Document::Static, move || view! { <FailedPage problem/> }.into_any())
 }
 
-/// A page that keeps what was typed into a form whose session had ended.
+/// Renders a page that keeps the values of a form that was submitted after its session had expired.
 #[cfg(feature = "ssr")]
 pub fn kept_shell() -> impl IntoView {
     use crate::pages::kept::KeptPage;
@@ -45,7 +46,7 @@ fn around(document: Document, body: impl FnOnce() -> AnyView) -> impl IntoView {
     let nonce = use_nonce();
     let scripts = match document {
         Document::Hydrated => view! {
-            // Where scripts are off, nobody waits for what only scripts use.
+            // `media="(scripting)"` keeps browsers with scripts disabled from loading these files.
             <link
                 rel="modulepreload"
                 href=assets.js.to_string()

@@ -1,26 +1,27 @@
-//! Light, dark, or as the system says: a cookie, so that the first byte of a page knows it.
+//! The theme: light, dark, or the system's. It is stored in a cookie, so that the server renders
+//! the page in the right theme from the first byte.
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The cookie's name.
+/// The name of the cookie.
 pub const COOKIE: &str = "theme";
 
-/// How the console looks.
+/// The console's colour scheme.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Theme {
-    /// As the system is set.
+    /// Follows the system's setting.
     #[default]
     System,
-    /// Dark on light.
+    /// Dark text on a light background.
     Light,
-    /// Light on dark.
+    /// Light text on a dark background.
     Dark,
 }
 
-/// Not one of the three.
+/// The error for a text that names none of the three themes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownTheme;
 
@@ -28,7 +29,7 @@ impl Theme {
     /// Every theme, in the order in which the menu offers them.
     pub const ALL: [Self; 3] = [Self::System, Self::Light, Self::Dark];
 
-    /// Its name in the cookie, the form and `data-theme`.
+    /// Returns the theme's name in the cookie, the form and `data-theme`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -37,7 +38,7 @@ impl Theme {
         }
     }
 
-    /// Its name for people.
+    /// Returns the theme's display name.
     pub const fn label(self) -> &'static str {
         match self {
             Self::System => "System",
@@ -55,7 +56,7 @@ impl FromStr for Theme {
     }
 }
 
-/// The theme of this page: from the request's cookie while the server renders, from the document
+/// Returns the page's theme: from the request's cookie during server rendering, from the document
 /// in the browser.
 #[cfg(feature = "hydrate")]
 pub fn use_theme() -> Theme {
@@ -68,7 +69,7 @@ pub fn use_theme() -> Theme {
         .unwrap_or_default()
 }
 
-/// The theme of this page: from the request's cookie while the server renders, from the document
+/// Returns the page's theme: from the request's cookie during server rendering, from the document
 /// in the browser.
 #[cfg(not(feature = "hydrate"))]
 pub fn use_theme() -> Theme {

@@ -1,12 +1,12 @@
-//! The console in the browser: makes the HTML that the server rendered come alive.
+//! The console in the browser: hydrates the HTML that the server rendered.
 //!
-//! Invariant: nothing but [`hydrate`]. Pages and components belong to the crate `app`, which this
-//! one compiles with the feature `hydrate`.
+//! Invariant: this crate contains only [`hydrate`]. Pages and components belong to the crate `app`,
+//! which this crate compiles with the feature `hydrate`.
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// Attaches the console to the page's `<body>`. `loader.js` calls it once, after the module is
-/// ready; a panic ends up in the browser's console as text.
+/// ready. A panic appears as text in the browser's console.
 #[wasm_bindgen]
 pub fn hydrate() {
     console_error_panic_hook::set_once();

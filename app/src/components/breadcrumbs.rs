@@ -1,20 +1,20 @@
-//! Where this page is.
+//! The breadcrumb trail of a page.
 
 use leptos::{either::Either, prelude::*};
 
-/// One step of the way: its name, and its path unless it is this page.
+/// One step of the trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crumb {
-    /// Its name.
+    /// The name of the page.
     pub name: String,
-    /// Its path; `None` for this page.
+    /// The path of the page; `None` for the current page.
     pub href: Option<String>,
 }
 
-/// The way to this page.
+/// The trail that leads to the current page.
 #[component]
 pub fn Breadcrumbs(
-    /// The steps, this page last.
+    /// The steps; the current page is the last.
     #[prop(into)]
     crumbs: Signal<Vec<Crumb>>,
 ) -> impl IntoView {

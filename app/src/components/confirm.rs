@@ -1,4 +1,4 @@
-//! A question before something that cannot be undone.
+//! A confirmation before an action that cannot be undone.
 
 use leptos::prelude::*;
 
@@ -8,23 +8,24 @@ use crate::{
     posted::Outcome,
 };
 
-/// The body and foot of a [`super::panel::Panel`] that asks. The first focus is on Cancel.
+/// The body and foot of a [`super::panel::Panel`] that asks for confirmation. Cancel has the
+/// initial focus.
 #[component]
 pub fn Confirm(
-    /// The path to post to when the answer is yes.
+    /// The path to post to on confirmation.
     #[prop(into)]
     action: String,
-    /// Where Cancel leads.
+    /// The target of Cancel.
     #[prop(into)]
     cancel_href: String,
-    /// What the dangerous button says.
+    /// The text of the button that confirms.
     label: &'static str,
     /// The icon of that button.
     #[prop(default = Glyph::Trash)]
     glyph: Glyph,
-    /// What to do when it was done.
+    /// Called when the action succeeded.
     on_done: Callback<Outcome>,
-    /// What it is about.
+    /// The text of the question.
     children: Children,
 ) -> impl IntoView {
     view! {

@@ -1,10 +1,10 @@
-//! A button that copies.
+//! A button that copies a value.
 
 use leptos::prelude::*;
 
 use super::icon::{Glyph, Icon};
 
-/// How a copy went.
+/// The state of a copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Copy {
     #[default]
@@ -14,23 +14,23 @@ enum Copy {
     Refused,
 }
 
-/// Copies the value or the text of the element with id `target`. Where the browser refuses, it
-/// selects it and says which keys to press.
+/// A button that copies the value or the text of the element with id `target`. If the browser
+/// refuses, the button selects the value and shows which keys to press.
 ///
-/// Hidden until there is a script: that of the hydrated page, or the small one of a page that
-/// answers a post.
+/// The button is hidden until a script runs: the hydrated console, or the small script of a page
+/// that responds to a post.
 #[component]
 pub fn CopyButton(
-    /// The element's id.
+    /// The id of the element to copy.
     #[prop(into)]
     target: String,
-    /// What it copies, for its name: "Copy token".
+    /// The thing to copy, for the button's accessible name: "Copy token".
     #[prop(into)]
     what: String,
-    /// Whether it shows only its icon.
+    /// Whether only the icon is shown.
     #[prop(optional)]
     small: bool,
-    /// Told once it copied.
+    /// Called after a successful copy.
     #[prop(optional)]
     on_copied: Option<Callback<()>>,
 ) -> impl IntoView {
@@ -82,7 +82,7 @@ fn copy(target: &str, state: RwSignal<Copy>, on_copied: Option<Callback<()>>) {
     };
     let clipboard = window().navigator().clipboard();
     spawn_local(async move {
-        // Without a secure context there is no clipboard at all.
+        // The clipboard is undefined outside a secure context.
         let written = !clipboard.is_undefined()
             && wasm_bindgen_futures::JsFuture::from(clipboard.write_text(&text)).await.is_ok();
         if written {

@@ -1,17 +1,17 @@
-//! What a list shows when it has nothing to show.
+//! The placeholder of an empty list.
 
 use leptos::prelude::*;
 
-/// An empty list: what could be here, and how to get it.
+/// An empty list: what it would contain, and how to add to it.
 #[component]
 pub fn Empty(
-    /// What is empty.
+    /// The heading.
     #[prop(into)]
     title: String,
-    /// Whether it only fills the place of some rows.
+    /// Whether it only replaces the rows of a list.
     #[prop(optional)]
     small: bool,
-    /// What to do about it.
+    /// The advice on what the visitor can do.
     children: Children,
 ) -> impl IntoView {
     view! {

@@ -1,11 +1,11 @@
-//! What a page shows instead of itself when a server function failed.
+//! The replacement for a page whose server function failed.
 
 use leptos::prelude::*;
 
 use super::problem::ProblemPage;
 use crate::problem::ConsoleError;
 
-/// The error of a server function as the whole of a page.
+/// The error of a server function, shown as a whole page.
 #[component]
 pub fn Failure(
     /// The error.

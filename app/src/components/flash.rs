@@ -1,4 +1,4 @@
-//! What was just done, on the page that a form led to.
+//! The message about the last action, on the page that a form leads to.
 
 use leptos::{either::Either, prelude::*};
 
@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{fns::notice::load_notice, notice::Notice};
 
-/// What was just done: told by the server with the page, or by a dialog that closed. A context of
-/// the whole console.
+/// The message about the last action: sent by the server with the page, or set by a dialog that
+/// closed. A context of the whole console.
 #[derive(Clone, Copy, Debug)]
 pub struct Flash {
     told: RwSignal<Option<Notice>>,
@@ -26,7 +26,7 @@ impl Flash {
         }
     }
 
-    /// Shows it on the page that is about to come, and says it.
+    /// Shows a message on the page that opens next, and announces it.
     pub fn show(self, notice: Notice) {
         use_announcer().say(notice.text());
         self.server_told.set(false);
@@ -34,14 +34,14 @@ impl Flash {
         self.fresh.set(true);
     }
 
-    /// Takes it away.
+    /// Removes the message.
     pub fn clear(self) {
         self.told.set(None);
         self.server_told.set(false);
     }
 
-    /// Somebody went to another page: what was shown before is taken away, what was told with this
-    /// very step stays.
+    /// Handles navigation to another page. Removes an older message and keeps one that was set by
+    /// this navigation.
     pub fn grow_old(self) {
         if self.fresh.get_untracked() {
             self.fresh.set(false);
@@ -51,17 +51,17 @@ impl Flash {
     }
 }
 
-/// The console's flash.
+/// Returns the console's flash.
 pub fn use_flash() -> Flash {
     use_context::<Flash>().unwrap_or_else(Flash::new)
 }
 
-/// Makes the flash a context.
+/// Provides the flash as a context.
 pub fn provide_flash() {
     provide_context(Flash::new());
 }
 
-/// Where it is shown: first in a page.
+/// The message, shown at the top of a page.
 #[component]
 pub fn FlashMessage() -> impl IntoView {
     let flash = use_flash();

@@ -1,4 +1,4 @@
-//! The heading of a page, which takes the focus when somebody comes from another page.
+//! The heading of a page, which takes the focus after navigation from another page.
 
 use leptos::{html::H1, prelude::*};
 
@@ -23,8 +23,9 @@ pub fn Heading(
 
 /// The document's title.
 ///
-/// The server's renderer reads it after the page, perhaps on another thread, where the page's
-/// signals are not to be found. So there the text is taken at once; only the browser's may change.
+/// The server's renderer reads the title after the page, perhaps on another thread, where the
+/// page's signals are not available. The server therefore reads the text immediately; only in the
+/// browser can it change.
 #[component]
 pub fn DocumentTitle(
     /// Its text, without the product's name.
@@ -36,13 +37,13 @@ pub fn DocumentTitle(
     view! { <leptos_meta::Title text/> }
 }
 
-/// Focuses an element once it is there, unless it was there from the beginning.
+/// Focuses an element once it is in the page, unless it was part of the first page.
 fn take_focus(node: NodeRef<H1>) {
     let first_page = is_first_page();
     Effect::new(move |_| {
         let Some(heading) = node.get() else { return };
         if !first_page {
-            // It is built before it is put into the page.
+            // The element is created before it is inserted into the page.
             request_animation_frame(move || {
                 let _ = heading.focus();
             });
@@ -50,16 +51,16 @@ fn take_focus(node: NodeRef<H1>) {
     });
 }
 
-/// Heading, lead and actions at the top of a page.
+/// The heading, lead and actions at the top of a page.
 #[component]
 pub fn PageHead(
     /// The heading.
     #[prop(into)]
     title: Signal<String>,
-    /// The line below it.
+    /// The line below the heading.
     #[prop(optional)]
     lead: Option<AnyView>,
-    /// Buttons at its end.
+    /// The buttons at the end of the line.
     #[prop(optional_no_strip)]
     actions: Option<AnyView>,
 ) -> impl IntoView {

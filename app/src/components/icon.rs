@@ -1,5 +1,5 @@
-//! Icons: strokes on a grid of 16, in the colour of the text. They only decorate; what they mean
-//! is told in words beside them.
+//! Icons: strokes on a 16×16 grid, in the colour of the text. They are decorative; the text beside
+//! them carries the meaning.
 
 use leptos::prelude::*;
 
@@ -14,15 +14,15 @@ pub enum Glyph {
     Trash,
     /// Copy.
     Copy,
-    /// Done, chosen.
+    /// Done, or chosen.
     Check,
-    /// Close, no.
+    /// Close, or no.
     Close,
-    /// Leads on, opens.
+    /// Opens or expands something.
     Chevron,
-    /// Sorted downwards.
+    /// Sorted in descending order.
     Down,
-    /// Can be sorted, can be switched.
+    /// Can be sorted or switched.
     UpDown,
     /// Navigation.
     Menu,
@@ -58,13 +58,13 @@ pub enum Glyph {
     Lock,
     /// Back.
     Back,
-    /// Leads elsewhere.
+    /// An external link.
     External,
-    /// Change.
+    /// Edit.
     Edit,
     /// Rotate.
     Rotate,
-    /// More to do.
+    /// More actions.
     More,
     /// Show.
     Eye,
@@ -147,9 +147,9 @@ impl Glyph {
 /// An icon.
 #[component]
 pub fn Icon(
-    /// Which one.
+    /// The drawing.
     glyph: Glyph,
-    /// Its classes; `icon` alone when not told.
+    /// The classes; `icon` by default.
     #[prop(default = "icon")]
     class: &'static str,
 ) -> impl IntoView {

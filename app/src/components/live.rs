@@ -1,12 +1,12 @@
-//! Live regions: what happened, told to those who do not see it.
+//! Live regions, which announce events to users of screen readers.
 //!
-//! Both regions are in the first HTML, because assistive technology only watches what it has met.
-//! While a dialog is open everything outside of it is silent, so each dialog has a region of its
-//! own that says the same.
+//! Both regions are in the first HTML, because assistive technology only watches regions that it
+//! has already found. While a dialog is open, everything outside of it is silent, so each dialog
+//! has its own region with the same text.
 
 use leptos::prelude::*;
 
-/// Says things: a context of the whole console.
+/// The announcer of texts to screen readers: a context of the whole console.
 #[derive(Clone, Copy, Debug)]
 pub struct Announcer {
     polite: RwSignal<String>,
@@ -14,22 +14,22 @@ pub struct Announcer {
 }
 
 impl Announcer {
-    /// An announcer that has said nothing.
+    /// Creates an announcer without a text.
     pub fn new() -> Self {
         Self { polite: RwSignal::new(String::new()), assertive: RwSignal::new(String::new()) }
     }
 
-    /// Says it when the reader pauses.
+    /// Announces a text when the screen reader pauses.
     pub fn say(self, text: impl Into<String>) {
         self.polite.set(text.into());
     }
 
-    /// Says it at once.
+    /// Announces a text immediately.
     pub fn interrupt(self, text: impl Into<String>) {
         self.assertive.set(text.into());
     }
 
-    /// What is to be said when the reader pauses.
+    /// Returns the text to announce when the screen reader pauses.
     pub fn polite(self) -> Signal<String> {
         self.polite.into()
     }
@@ -41,7 +41,7 @@ impl Default for Announcer {
     }
 }
 
-/// The console's announcer.
+/// Returns the console's announcer.
 pub fn use_announcer() -> Announcer {
     use_context::<Announcer>().unwrap_or_default()
 }

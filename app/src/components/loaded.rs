@@ -1,4 +1,4 @@
-//! Waiting for what a page is about.
+//! Content that waits for a resource.
 
 use domain::problem::Problem;
 use leptos::{either::Either, prelude::*};
@@ -7,14 +7,14 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::problem::ProblemPage;
 use crate::problem::ConsoleError;
 
-/// Shows `view` of what the resource holds, or why it holds nothing. While it is loaded for the
-/// first time nothing is shown but, after a moment, a line that says so; while it is loaded again
-/// what was there stays.
+/// The `view` of a resource's value, or the problem if loading failed. During the first load, it
+/// shows nothing at first and, after a moment, a loading line. During a reload, the previous
+/// content stays.
 #[component]
 pub fn Loaded<T, F, V>(
-    /// What to wait for.
+    /// The resource to wait for.
     resource: Resource<Result<T, ConsoleError>>,
-    /// What to show of it.
+    /// The function that renders the value.
     view: F,
 ) -> impl IntoView
 where
@@ -41,7 +41,7 @@ fn problem_page(problem: Problem) -> impl IntoView {
     view! { <ProblemPage problem/> }
 }
 
-/// A line that says that something is on its way; CSS shows it only after a moment.
+/// A loading line. CSS shows it only after a moment.
 #[component]
 pub fn Loading() -> impl IntoView {
     view! { <p class="loading" role="status">"Loading…"</p> }

@@ -1,8 +1,8 @@
-//! The logo: a tessera laid of smaller ones.
+//! The logo: a tessera made of smaller ones.
 
 use leptos::prelude::*;
 
-/// The logo and, beside it, the name.
+/// The logo with the name beside it.
 #[component]
 pub fn Logo() -> impl IntoView {
     view! {

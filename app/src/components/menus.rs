@@ -1,7 +1,7 @@
-//! Menus are `<details class="menu">`: they open and close without a script. With one they also
-//! close when somebody presses Escape, clicks elsewhere or goes to another page.
+//! Menus are `<details class="menu">` and open and close without a script. With a script, they also
+//! close on Escape, on a click elsewhere and on navigation.
 
-/// Makes menus close by themselves, for as long as the console lives.
+/// Registers the handlers that close menus, for as long as the console runs.
 #[cfg(feature = "hydrate")]
 pub fn close_menus_by_themselves() {
     use leptos::{ev, prelude::*};
@@ -37,11 +37,11 @@ pub fn close_menus_by_themselves() {
     });
 }
 
-/// Nothing on the server.
+/// Does nothing on the server.
 #[cfg(not(feature = "hydrate"))]
 pub fn close_menus_by_themselves() {}
 
-/// Closes every menu, and the navigation where it lies over the page: somebody went elsewhere.
+/// Closes every menu after navigation, and the navigation pane where it covers the page.
 #[cfg(feature = "hydrate")]
 pub fn close_menus() {
     use leptos::prelude::document;
@@ -59,7 +59,7 @@ pub fn close_menus() {
     }
 }
 
-/// Nothing on the server.
+/// Does nothing on the server.
 #[cfg(not(feature = "hydrate"))]
 pub fn close_menus() {}
 

@@ -1,4 +1,4 @@
-//! Parts of which pages are made. One component per file.
+//! The building blocks of pages. One component per file.
 
 pub mod breadcrumbs;
 pub mod confirm;

@@ -1,21 +1,21 @@
-//! Moments for people: "in 3 days", with the exact time for those who ask.
+//! Moments for people: "in 3 days", with the exact time available on request.
 //!
-//! The server tells its own clock with every answer, so that both sides of the console count from
-//! the same moment. Only the reader's time zone is the browser's affair: it comes in an effect.
+//! The server sends its clock with every response, so that the server and the browser count from
+//! the same moment. Only the reader's time zone depends on the browser. It arrives in an effect.
 
 use leptos::{either::Either, prelude::*};
 use time::{
     OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339, macros::format_description,
 };
 
-/// A moment relative to `now`, with its exact time in UTC and, hydrated, in the reader's zone.
+/// A moment relative to `now`, with its exact time in UTC and, once hydrated, in the reader's zone.
 #[component]
 pub fn Moment(
     /// The moment.
     at: OffsetDateTime,
     /// The server's clock.
     now: OffsetDateTime,
-    /// Whether its date and time are shown in place of how far away it is.
+    /// Whether the date and time are shown instead of the relative time.
     #[prop(optional)]
     dated: bool,
 ) -> impl IntoView {
@@ -32,14 +32,14 @@ pub fn Moment(
     }
 }
 
-/// A moment that may not be there.
+/// A moment that may be absent.
 #[component]
 pub fn MaybeMoment(
     /// The moment.
     at: Option<OffsetDateTime>,
     /// The server's clock.
     now: OffsetDateTime,
-    /// What stands for its absence.
+    /// The text shown if there is no moment.
     #[prop(default = "Never")]
     none: &'static str,
 ) -> impl IntoView {
@@ -49,12 +49,12 @@ pub fn MaybeMoment(
     }
 }
 
-/// `2027-08-18T14:05:00Z` (RFC 3339), for programs.
+/// Formats a moment for programs, such as `2027-08-18T14:05:00Z` (RFC 3339).
 pub fn machine(at: OffsetDateTime) -> String {
     at.to_offset(UtcOffset::UTC).format(&Rfc3339).unwrap_or_default()
 }
 
-/// `18 Aug 2027, 14:05 UTC`.
+/// Formats a moment exactly, such as `18 Aug 2027, 14:05 UTC`.
 pub fn exact(at: OffsetDateTime) -> String {
     at.to_offset(UtcOffset::UTC)
         .format(format_description!(
@@ -63,12 +63,12 @@ pub fn exact(at: OffsetDateTime) -> String {
         .unwrap_or_default()
 }
 
-/// A date and a time that break between the two and nowhere else.
+/// Allows a line break only between the date and the time.
 fn in_two_lines(exact: &str) -> String {
     exact.replace(' ', "\u{a0}").replace(",\u{a0}", ", ")
 }
 
-/// In the reader's language and time zone.
+/// Formats a moment in the reader's language and time zone.
 #[cfg(feature = "hydrate")]
 pub fn local(at: OffsetDateTime) -> Option<String> {
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
@@ -76,13 +76,13 @@ pub fn local(at: OffsetDateTime) -> Option<String> {
     date.to_locale_string("default", &wasm_bindgen::JsValue::UNDEFINED).as_string()
 }
 
-/// The server does not know where its reader is.
+/// Returns `None`, because the server does not know the reader's time zone.
 #[cfg(not(feature = "hydrate"))]
 pub fn local(_at: OffsetDateTime) -> Option<String> {
     None
 }
 
-/// From now on: `in 3 days`, `4 minutes ago`, `yesterday`.
+/// Formats a moment relative to `now`: `in 3 days`, `4 minutes ago`, `yesterday`.
 pub fn relative(at: OffsetDateTime, now: OffsetDateTime) -> String {
     let distance = at - now;
     let ahead = distance.is_positive();

@@ -1,7 +1,7 @@
-//! A dialog that is a page of its own.
+//! A dialog that has its own page.
 //!
-//! The server renders it open, as a page; CSS hides the list behind it. Somebody who comes from
-//! the list sees it as a modal dialog over the list. Closing it leads back to the list.
+//! The server renders it open, as a page; CSS hides the list behind it. After navigation from the
+//! list, it is a modal dialog over the list. Closing it leads back to the list.
 
 use leptos::{html::Dialog, prelude::*};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
@@ -12,32 +12,32 @@ use super::{
     live::use_announcer,
 };
 
-/// Whether what is being built is the page that the server rendered: on the server, and in the
-/// browser while it hydrates.
+/// Returns whether the page under construction is the one that the server rendered. That is the
+/// case on the server, and in the browser during hydration.
 pub fn is_first_page() -> bool {
     Owner::current_shared_context()
         .is_none_or(|context| !context.is_browser() || context.during_hydration())
 }
 
-/// A dialog that is a page of its own.
+/// A dialog that has its own page.
 #[component]
 pub fn Panel(
-    /// Its heading.
+    /// The heading.
     #[prop(into)]
     title: Signal<String>,
-    /// Where closing it leads: the list that it lies over.
+    /// The target of closing it: the list below the dialog.
     #[prop(into)]
     close_href: Signal<String>,
     /// The line below the heading.
     #[prop(optional)]
     lead: Option<AnyView>,
-    /// `panel-wide` or `panel-small`.
+    /// The size class: `panel-wide` or `panel-small`.
     #[prop(default = "")]
     size: &'static str,
-    /// Asked before it closes; `false` keeps it open.
+    /// Called before the dialog closes; `false` keeps it open.
     #[prop(optional)]
     may_close: Option<Callback<(), bool>>,
-    /// Its body and foot.
+    /// The body and foot.
     children: Children,
 ) -> impl IntoView {
     let as_page = is_first_page();
@@ -94,7 +94,8 @@ pub fn Panel(
     }
 }
 
-/// Shows the dialog over the page, and brings the focus back to where it was when it is gone.
+/// Shows the dialog over the page. When the dialog is removed, returns the focus to the element
+/// that had it before.
 #[cfg(feature = "hydrate")]
 fn open_over_list(node: NodeRef<Dialog>) {
     use leptos::reactive::owner::LocalStorage;
@@ -106,7 +107,7 @@ fn open_over_list(node: NodeRef<Dialog>) {
     );
     Effect::new(move |_| {
         let Some(dialog) = node.get() else { return };
-        // The dialog is built before it is put into the page.
+        // The dialog is created before it is inserted into the page.
         request_animation_frame(move || {
             if !dialog.is_connected() || dialog.open() {
                 return;
@@ -131,8 +132,8 @@ fn open_over_list(node: NodeRef<Dialog>) {
 #[cfg(not(feature = "hydrate"))]
 fn open_over_list(_node: NodeRef<Dialog>) {}
 
-/// Focuses what opened the dialog, or the heading when that is gone. Does nothing when another
-/// dialog has taken the place, or something has the focus already.
+/// Focuses the element that opened the dialog, or the heading if that element is gone. Does nothing
+/// if another dialog is open or another element has the focus.
 #[cfg(feature = "hydrate")]
 fn focus_again(opener: Option<web_sys::HtmlElement>) {
     use wasm_bindgen::JsCast;

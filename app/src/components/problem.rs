@@ -1,4 +1,4 @@
-//! What a page shows instead of itself when it cannot be shown.
+//! The replacement for a page that cannot be shown.
 
 use domain::problem::{Problem, ProblemCode};
 use leptos::prelude::*;
@@ -6,7 +6,7 @@ use leptos_router::hooks::use_location;
 
 use super::heading::Heading;
 
-/// A problem as the whole of a page: what it is, what to do, and the request's id.
+/// A problem as a whole page: its description, the next step, and the request's id.
 #[component]
 pub fn ProblemPage(
     /// The problem.
@@ -55,7 +55,7 @@ pub fn ProblemPage(
     }
 }
 
-/// What helps somebody who may not do this.
+/// Advice for visitors without the required role.
 const FORBIDDEN: &str = "Ask an administrator of this workspace to do it, or for the role.";
 
 struct Told {

@@ -1,5 +1,5 @@
-//! A new token's secret, shown once: in the answer to a post, and in the dialog of the hydrated
-//! page. It is in the page's text and nowhere else.
+//! A new token's secret, shown once: in the response to a post, and in the dialog of the hydrated
+//! page. The secret appears only in the page's text.
 
 use leptos::{html, prelude::*};
 
@@ -11,15 +11,15 @@ use super::{
 };
 use crate::posted::Minted;
 
-/// Why a secret is shown.
+/// The reason for showing a secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
-    /// The token was just made.
+    /// The token was just created.
     #[default]
     Created,
-    /// It has a new secret.
+    /// The token was rotated and has a new secret.
     Rotated,
-    /// It is recoverable, and somebody asked.
+    /// The token is recoverable, and the visitor requested its secret.
     Shown,
 }
 
@@ -28,20 +28,20 @@ pub enum Kind {
 pub fn Reveal(
     /// The token and its secret.
     minted: Minted,
-    /// Where Done leads: the list with the new row marked.
+    /// The target of Done: the list with the new row marked.
     done_href: String,
-    /// Set once the secret was copied or saved.
+    /// Set after the secret was copied or saved.
     kept: RwSignal<bool>,
-    /// Asked before Done leads on; `false` stays.
+    /// Called before Done leads away; `false` stays on the page.
     may_leave: Callback<(), bool>,
-    /// Why it is shown.
+    /// The reason for showing the secret.
     #[prop(optional)]
     kind: Kind,
 ) -> impl IntoView {
     let field = NodeRef::<html::Input>::new();
     Effect::new(move |_| {
         if let Some(field) = field.get() {
-            // After the panel has put the focus where it thinks fit.
+            // Runs after the panel has set the initial focus.
             request_animation_frame(move || {
                 let _ = field.focus();
                 field.select();
@@ -90,7 +90,7 @@ pub fn Reveal(
     }
 }
 
-/// Says that tokens which the old secret made may still work.
+/// Warns that tokens created with the old secret may still work.
 fn pending() -> impl IntoView {
     view! {
         <div class="notice notice-warning" role="note">
@@ -103,7 +103,7 @@ fn pending() -> impl IntoView {
     }
 }
 
-/// What whoever sees it must know.
+/// Returns the warning above the secret.
 fn warning(kind: Kind, minted: &Minted) -> AnyView {
     if minted.token.recoverable {
         let seen = match kind {
@@ -125,7 +125,7 @@ fn warning(kind: Kind, minted: &Minted) -> AnyView {
     .into_any()
 }
 
-/// Saves the secret as a file of environment variables.
+/// A button that saves the secret as a file of environment variables.
 #[component]
 fn SaveButton(secret: crate::posted::Secret, name: String, keep: Callback<()>) -> impl IntoView {
     let on_click = move |_| {
@@ -140,8 +140,8 @@ fn SaveButton(secret: crate::posted::Secret, name: String, keep: Callback<()>) -
     }
 }
 
-/// Offers `text` as the file `tessera.env`. It goes by way of the browser's memory, not of a URL that
-/// would be kept.
+/// Downloads `text` as the file `tessera.env`. The content stays in the browser's memory and never
+/// becomes part of a URL that the browser would keep.
 #[cfg(feature = "hydrate")]
 fn save(text: &str) -> bool {
     use wasm_bindgen::JsCast;
@@ -154,7 +154,7 @@ fn save(text: &str) -> bool {
     let link = link.and_then(|link| link.dyn_into::<HtmlAnchorElement>().ok());
     let saved = link.is_some_and(|link| {
         link.set_href(&url);
-        // A name that begins with a dot would be changed by some browsers.
+        // Some browsers change a name that begins with a dot.
         link.set_download("tessera.env");
         link.click();
         true

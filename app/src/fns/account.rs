@@ -5,18 +5,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::problem::ConsoleError;
 
-/// One's own account.
+/// The visitor's account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnAccount {
-    /// Its address.
+    /// The account's email address.
     pub email: String,
-    /// Whether somebody else chose the password.
+    /// Whether the password was chosen by another person and must be changed.
     pub must_change_password: bool,
-    /// Whether the password is below the rule for new ones.
+    /// Whether the password does not meet the rules for new passwords.
     pub password_is_weak: bool,
 }
 
-/// One's own account, also for people who must change their password first.
+/// Returns the visitor's account, also for users who must change their password first.
 #[server(prefix = "/console/fn", endpoint = "account", input = server_fn::codec::Json)]
 pub async fn load_account() -> Result<OwnAccount, ConsoleError> {
     use crate::request;
@@ -32,8 +32,8 @@ pub async fn load_account() -> Result<OwnAccount, ConsoleError> {
     })
 }
 
-/// The address of the person whose password this link sets; it fails as not found when the link does not
-/// work.
+/// Returns the email address of the user whose password this link sets. Fails with "not found" if
+/// the link does not work.
 #[server(prefix = "/console/fn", endpoint = "password/link", input = server_fn::codec::Json)]
 pub async fn password_link(secret: String) -> Result<String, ConsoleError> {
     use authority::secret::PasswordLinkSecret;

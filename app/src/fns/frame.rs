@@ -1,4 +1,4 @@
-//! What the frame around every page shows.
+//! The data of the frame around every page.
 
 use domain::{session::Visitor, workspace::WorkspaceCard};
 use leptos::prelude::*;
@@ -6,30 +6,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::problem::ConsoleError;
 
-/// Who is signed in, and where they may go.
+/// The visitor and the workspaces that they can open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
-    /// Who is signed in.
+    /// The signed-in user.
     pub visitor: Visitor,
-    /// The workspaces that they see.
+    /// The workspaces that the visitor can see.
     pub workspaces: Vec<WorkspaceCard>,
 }
 
 impl Frame {
-    /// The workspace with this slug, if the visitor sees it.
+    /// Returns the workspace with this slug, if the visitor can see it.
     pub fn workspace(&self, slug: &str) -> Option<&WorkspaceCard> {
         self.workspaces.iter().find(|card| card.workspace.slug.as_ref() == slug)
     }
 }
 
-/// What the frame around every page shows.
+/// Returns the data of the frame around every page.
 #[server(prefix = "/console/fn", endpoint = "frame", input = server_fn::codec::Json)]
 pub async fn load_frame() -> Result<Frame, ConsoleError> {
     use domain::problem::ProblemCode;
 
     use crate::request;
 
-    // The frame only surrounds a page: that nobody is signed in does not decide the page's status.
+    // The frame only surrounds a page, so a missing session does not decide the page's status.
     let request = request::request();
     let Some(visitor) = request.session.visitor.clone() else {
         return Err(ConsoleError::new(
@@ -37,7 +37,7 @@ pub async fn load_frame() -> Result<Frame, ConsoleError> {
             "Your session has ended. Sign in again.",
         ));
     };
-    // Their one page shows where they are and lets them sign out.
+    // Users who must change their password only need to see where they are and to sign out.
     if request.session.must_change_password {
         return Ok(Frame { visitor, workspaces: Vec::new() });
     }

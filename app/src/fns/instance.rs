@@ -1,4 +1,4 @@
-//! What the instance's page shows.
+//! The data of the instance page.
 
 use domain::replica::InstanceView;
 use leptos::prelude::*;
@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::problem::ConsoleError;
 
-/// The instance as it runs.
+/// The state of the running instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceState {
     /// The build, the database and the servers.
     pub view: InstanceView,
-    /// The address under which people reach it.
+    /// The public URL of the instance.
     pub public_url: String,
 }
 
-/// What the instance's page shows. Who does not manage the instance does not learn that there is such
-/// a page.
+/// Returns the data of the instance page. Callers who don't manage the instance get "not found", so
+/// that they don't learn that the page exists.
 #[server(prefix = "/console/fn", endpoint = "instance", input = server_fn::codec::Json)]
 pub async fn load_instance() -> Result<InstanceState, ConsoleError> {
     use authority::ServiceError;

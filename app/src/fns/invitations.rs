@@ -7,17 +7,17 @@ use time::OffsetDateTime;
 
 use crate::problem::ConsoleError;
 
-/// The invitations of the person who is signed in.
+/// The invitations of the signed-in user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnInvitations {
-    /// Those that can be accepted, the newest first.
+    /// The invitations that can be accepted, newest first.
     pub invitations: Vec<Invitation>,
     /// The server's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub now: OffsetDateTime,
 }
 
-/// The invitations of the person who is signed in.
+/// Returns the invitations of the signed-in user.
 #[server(prefix = "/console/fn", endpoint = "invitations", input = server_fn::codec::Json)]
 pub async fn load_invitations() -> Result<OwnInvitations, ConsoleError> {
     use crate::request;
@@ -37,18 +37,18 @@ pub async fn load_invitations() -> Result<OwnInvitations, ConsoleError> {
 pub struct MembersView {
     /// The workspace.
     pub workspace: Workspace,
-    /// Its members, by name.
+    /// The workspace's members, by name.
     pub members: Vec<Member>,
-    /// Its invitations that were not accepted and have not expired.
+    /// The workspace's invitations that are neither accepted nor expired.
     pub invitations: Vec<Invitation>,
-    /// Whether the visitor adds users at once, instead of inviting them.
+    /// Whether the visitor adds users directly, instead of inviting them.
     pub adds_at_once: bool,
     /// The server's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub now: OffsetDateTime,
 }
 
-/// The members of a workspace and its invitations, for those who manage them.
+/// Returns the members of a workspace and its invitations. Requires permission to manage them.
 #[server(prefix = "/console/fn", endpoint = "members", input = server_fn::codec::Json)]
 pub async fn load_members(workspace: String) -> Result<MembersView, ConsoleError> {
     use authority::ServiceError;

@@ -1,8 +1,9 @@
-//! Server functions: what pages read. They only read, one per file, and are called in-process
-//! while the server renders and over HTTP (POST, JSON) once the page is hydrated.
+//! Server functions, which read the data for pages. They never change anything. There is one per
+//! file. They are called in-process during server rendering, and over HTTP (POST, JSON) once the
+//! page is hydrated.
 //!
-//! To add one: a file here with `#[server(prefix = "/console/fn", …)]`. Its first line asks
-//! `request::signed_in`.
+//! To add one: add a file here with `#[server(prefix = "/console/fn", …)]`. Its first line
+//! calls `request::signed_in`.
 
 pub mod account;
 pub mod frame;
@@ -18,7 +19,7 @@ pub mod tokens_list;
 pub mod tokens_show;
 pub mod workspaces;
 
-/// A workspace's slug from a path; what is none is not found.
+/// Parses a workspace's slug from a path. Reports an invalid slug as "not found".
 #[cfg(feature = "ssr")]
 pub(crate) fn slug(text: &str) -> Result<domain::names::Slug, crate::problem::ConsoleError> {
     use domain::problem::{Problem, ProblemCode};
@@ -26,7 +27,7 @@ pub(crate) fn slug(text: &str) -> Result<domain::names::Slug, crate::problem::Co
     let slug: domain::names::Slug = text.parse().map_err(|_| {
         crate::request::tell(Problem::new(ProblemCode::NotFound, "There is no such workspace."))
     })?;
-    // The path of a server function says nothing.
+    // The path of a server function does not name the workspace, so it is recorded here.
     authority::Holder::current().concerns(authority::About::Workspace(slug.clone()));
     Ok(slug)
 }

@@ -1,4 +1,4 @@
-//! One workspace at a glance.
+//! The data of a workspace's overview page.
 
 use domain::{audit::AuditEvent, workspace::WorkspaceOverview};
 use leptos::prelude::*;
@@ -7,19 +7,19 @@ use time::OffsetDateTime;
 
 use crate::problem::ConsoleError;
 
-/// A workspace at a glance.
+/// The overview of a workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Glance {
-    /// The server's clock: what "4 minutes ago" is counted from.
+    /// The server's clock, from which "4 minutes ago" is counted.
     #[serde(with = "time::serde::rfc3339")]
     pub now: OffsetDateTime,
     /// The workspace, its policy and its counts.
     pub overview: WorkspaceOverview,
-    /// What happened last; `None` when the visitor may not read the audit log.
+    /// The latest events; `None` if the visitor may not read the audit log.
     pub events: Option<Vec<AuditEvent>>,
 }
 
-/// One workspace at a glance.
+/// Returns the overview of a workspace.
 #[server(prefix = "/console/fn", endpoint = "overview", input = server_fn::codec::Json)]
 pub async fn load_overview(workspace: String) -> Result<Glance, ConsoleError> {
     use authority::ServiceError;

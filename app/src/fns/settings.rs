@@ -1,4 +1,4 @@
-//! What a workspace's settings page shows.
+//! The data of a workspace's settings page.
 
 use domain::workspace::{Member, WorkspaceOverview};
 use leptos::prelude::*;
@@ -11,11 +11,11 @@ use crate::problem::ConsoleError;
 pub struct WorkspaceSettings {
     /// The workspace, its policy and its counts.
     pub overview: WorkspaceOverview,
-    /// Its members; `None` when the visitor may not see them.
+    /// The workspace's members; `None` if the visitor may not see them.
     pub members: Option<Vec<Member>>,
 }
 
-/// What a workspace's settings page shows.
+/// Returns the data of a workspace's settings page.
 #[server(prefix = "/console/fn", endpoint = "settings", input = server_fn::codec::Json)]
 pub async fn load_settings(workspace: String) -> Result<WorkspaceSettings, ConsoleError> {
     use authority::ServiceError;

@@ -1,10 +1,10 @@
-//! Whether this instance still waits for its set-up.
+//! The state of the instance's set-up.
 
 use leptos::prelude::*;
 
 use crate::problem::ConsoleError;
 
-/// Whether this instance still waits for its set-up.
+/// Returns whether this instance still waits for its set-up.
 #[server(prefix = "/console/fn", endpoint = "setup/open", input = server_fn::codec::Json)]
 pub async fn setup_is_open() -> Result<bool, ConsoleError> {
     use crate::request;
@@ -19,8 +19,8 @@ pub async fn setup_is_open() -> Result<bool, ConsoleError> {
         .map_err(|error| request::failed(&request, &error))
 }
 
-/// Whether this is the set-up link that was printed: it fails as not found otherwise, and once
-/// the instance is set up.
+/// Checks that this is the set-up link that the server printed. Fails with "not found" if it is
+/// not, and after the set-up.
 #[server(prefix = "/console/fn", endpoint = "setup/link", input = server_fn::codec::Json)]
 pub async fn setup_link(secret: String) -> Result<(), ConsoleError> {
     use authority::secret::SetupSecret;

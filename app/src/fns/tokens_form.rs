@@ -1,4 +1,4 @@
-//! What the form for a new token needs to know.
+//! The data of the form for a new token.
 
 use std::collections::BTreeSet;
 
@@ -18,24 +18,25 @@ use crate::problem::ConsoleError;
 /// Everything that the form offers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenForm {
-    /// The server's clock: what lifetimes are counted from.
+    /// The server's clock, from which lifetimes are counted.
     #[serde(with = "time::serde::rfc3339")]
     pub now: OffsetDateTime,
     /// The workspace, its policy and its counts.
     pub overview: WorkspaceOverview,
-    /// Who is signed in.
+    /// The signed-in user.
     pub visitor: Visitor,
-    /// Whom the token may act as, beside the visitor: nobody, where they manage their own tokens alone.
+    /// The members whom the token may act as. Empty if the token can only act as the visitor.
     pub members: Vec<Member>,
-    /// The APIs with their scopes.
+    /// The catalogues of the APIs.
     pub catalogues: Vec<Catalogue>,
-    /// Scopes of them that the visitor may not put on tokens.
+    /// The scopes that the visitor may not grant to tokens.
     pub withheld: BTreeSet<HeldScope>,
-    /// Tells this form from every other one, so that sending it twice makes one token.
+    /// Identifies this form, so that submitting it twice creates only one token.
     pub creation_key: Uuid,
 }
 
-/// What the form for a new token of a workspace needs. Only who makes tokens there may see it.
+/// Returns the data of the form for a new token of a workspace. Requires permission to create
+/// tokens there.
 #[server(prefix = "/console/fn", endpoint = "tokens/form", input = server_fn::codec::Json)]
 pub async fn tokens_form(workspace: String) -> Result<TokenForm, ConsoleError> {
     use authority::entropy::{SystemEntropy, uuid};
@@ -51,7 +52,7 @@ pub async fn tokens_form(workspace: String) -> Result<TokenForm, ConsoleError> {
     let mut members = Vec::new();
     if overview.reach == TokenReach::All {
         members = request.authority.workspaces().members(&context, &slug).await.map_err(failed)?;
-        // A token of a disabled user would not work.
+        // A token that acts as a disabled user would not work.
         members.retain(|member| member.enabled);
     }
     let catalogues = request.authority.catalogues().list(&context).await.map_err(failed)?;

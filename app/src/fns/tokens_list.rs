@@ -1,4 +1,4 @@
-//! What the list of tokens shows.
+//! The data of the list of tokens.
 
 use domain::{
     token::{Page, Token},
@@ -11,10 +11,10 @@ use time::OffsetDateTime;
 
 use crate::problem::ConsoleError;
 
-/// One page of a workspace's tokens with what stands around it.
+/// One page of a workspace's tokens, with the data around it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenList {
-    /// The server's clock: what "in 3 days" is counted from.
+    /// The server's clock, from which "in 3 days" is counted.
     #[serde(with = "time::serde::rfc3339")]
     pub now: OffsetDateTime,
     /// The workspace, its policy and its counts.
@@ -23,7 +23,7 @@ pub struct TokenList {
     pub page: Page<Token>,
 }
 
-/// One page of the tokens of a workspace: of those that the visitor reaches.
+/// Returns one page of a workspace's tokens, restricted to those that the visitor can reach.
 #[server(prefix = "/console/fn", endpoint = "tokens/list", input = server_fn::codec::Json)]
 pub async fn tokens_list(workspace: String, query: TokenQuery) -> Result<TokenList, ConsoleError> {
     use crate::{fns::slug, request};

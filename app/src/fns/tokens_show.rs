@@ -1,4 +1,4 @@
-//! One token with the catalogues that explain its scopes.
+//! The data of the pages about one token, including the catalogues that explain its scopes.
 
 use domain::{catalogue::Catalogue, policy::Policy, token::Token};
 use leptos::prelude::*;
@@ -7,24 +7,24 @@ use time::OffsetDateTime;
 
 use crate::problem::ConsoleError;
 
-/// What the pages about one token show.
+/// The data of the pages about one token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenDetail {
-    /// The server's clock: what "4 minutes ago" is counted from.
+    /// The server's clock, from which "4 minutes ago" is counted.
     #[serde(with = "time::serde::rfc3339")]
     pub now: OffsetDateTime,
     /// The token.
     pub token: Token,
-    /// The catalogues of its audiences; an audience that was removed since has none.
+    /// The catalogues of the token's audiences. A removed audience has none.
     pub catalogues: Vec<Catalogue>,
-    /// The rules that are in force for it.
+    /// The policy in force for the token.
     pub policy: Policy,
     /// Whether the visitor may change it.
     pub may_write: bool,
 }
 
-/// A token of a workspace, to see it or to `change` it. Another workspace's token is not found under
-/// this one's address.
+/// Returns a token of a workspace, either to view it or to `change` it. Reports a token of another
+/// workspace as "not found" under this one's address.
 #[server(prefix = "/console/fn", endpoint = "tokens/show", input = server_fn::codec::Json)]
 pub async fn tokens_show(
     workspace: String,
@@ -53,7 +53,7 @@ pub async fn tokens_show(
     }
     let overview = request.authority.workspaces().show(&context, &token.workspace).await;
     let overview = overview.map_err(failed)?;
-    // A token that is seen is one that is reached.
+    // A visitor who can see the token also reaches it, so the kind of reach decides.
     let may_write = overview.reach.manages();
     if change && !may_write {
         return Err(request::tell(Problem::new(

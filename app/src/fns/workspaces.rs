@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::problem::ConsoleError;
 
-/// Where the visitor may go.
+/// The workspaces that the visitor can open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Home {
-    /// The workspaces that they see.
+    /// The workspaces that the visitor can see.
     pub workspaces: Vec<WorkspaceCard>,
-    /// How many workspaces invite them.
+    /// The number of pending invitations.
     pub invitations: usize,
 }
 
-/// The workspaces that the visitor sees.
+/// Returns the workspaces that the visitor can see.
 #[server(prefix = "/console/fn", endpoint = "workspaces", input = server_fn::codec::Json)]
 pub async fn load_workspaces() -> Result<Home, ConsoleError> {
     use authority::ServiceError;

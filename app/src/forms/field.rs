@@ -1,4 +1,4 @@
-//! A text field.
+//! A one-line text field.
 
 use leptos::prelude::*;
 
@@ -7,40 +7,40 @@ use super::{Control, FieldFrame, Help};
 /// A one-line text field with label, help and error.
 #[component]
 pub fn Field(
-    /// Its name in the form, and its id.
+    /// The name in the form, which is also the id.
     #[prop(into)]
     name: String,
-    /// Its label.
+    /// The label.
     #[prop(into)]
     label: String,
-    /// What to type, and why.
+    /// The help text: what to type, and why.
     #[prop(optional, into)]
     help: Help,
-    /// What it holds before anybody typed.
+    /// The initial value.
     #[prop(optional, into)]
     value: Option<String>,
-    /// The input's type; `text` when not told.
+    /// The type of the input; `text` by default.
     #[prop(default = "text")]
     kind: &'static str,
-    /// What a browser may fill in (HTML, section 4.10.18.7).
+    /// The autofill hint (HTML, section 4.10.18.7).
     #[prop(optional)]
     autocomplete: Option<&'static str>,
-    /// Whether it must be filled in.
+    /// Whether a value is required.
     #[prop(optional)]
     required: bool,
-    /// Whether the label says that it may stay empty.
+    /// Whether the label marks the field as optional.
     #[prop(optional)]
     optional: bool,
-    /// The name under which errors are told, where it is not its own.
+    /// The name under which errors are reported, if it differs from the field's name.
     #[prop(optional, into)]
     field: Option<String>,
-    /// Whether the page or the dialog starts with the cursor here.
+    /// Whether the field has the initial focus of the page or dialog.
     #[prop(optional)]
     autofocus: bool,
-    /// An example of what to type.
+    /// An example value.
     #[prop(optional)]
     placeholder: Option<&'static str>,
-    /// Told what is typed, when hydrated.
+    /// Called with the typed text, once hydrated.
     #[prop(optional)]
     on_input: Option<Callback<String>>,
 ) -> impl IntoView {

@@ -1,4 +1,4 @@
-//! The form itself, what it says when it failed, and its button.
+//! The form itself, the summary of a failed attempt, and the submit button.
 
 use domain::problem::{Problem, ProblemCode};
 use leptos::{context::Provider, either::EitherOf3, prelude::*};
@@ -9,57 +9,59 @@ use crate::{
     posted::Outcome,
 };
 
-/// How a field is called in the summary of what is wrong, and which control it leads to.
+/// A field's label in the error summary, and the control that the summary links to.
 #[derive(Clone, Copy, Debug)]
 pub struct FieldName {
-    /// The name under which errors are told.
+    /// The name under which errors are reported.
     pub field: &'static str,
     /// The label.
     pub label: &'static str,
-    /// The control's id.
+    /// The id of the control.
     pub id: &'static str,
 }
 
 impl FieldName {
-    /// A field whose control's id is its name.
+    /// Creates the entry of a field whose control has the field's name as its id.
     pub const fn new(field: &'static str, label: &'static str) -> Self {
         Self { field, label, id: field }
     }
 
-    /// The same field with another control.
+    /// Returns the entry with another control.
     #[must_use]
     pub const fn at(self, id: &'static str) -> Self {
         Self { id, ..self }
     }
 }
 
-/// A `<form method="post">` that sends itself when hydrated.
+/// A `<form method="post">` that sends itself by script once hydrated.
 ///
-/// It gives its controls their [`FormState`], and shows above them why the last attempt failed.
+/// It provides its controls with their [`FormState`] and shows above them why the last
+/// attempt failed.
 #[component]
 pub fn EnhancedForm(
-    /// The path to post to: that of the page itself, so that the page can answer the post.
+    /// The path to post to: the page's own path, so that the page can respond to the post.
     #[prop(into)]
     action: String,
-    /// Its classes.
+    /// The classes.
     #[prop(default = "form")]
     class: &'static str,
-    /// Its fields' labels, for the summary of what is wrong.
+    /// The fields' labels, for the error summary.
     #[prop(default = &[])]
     fields: &'static [FieldName],
-    /// What the button says, for "then press … again".
+    /// The text of the button, for "then press … again".
     #[prop(default = "the button")]
     button: &'static str,
-    /// Its state, where something outside needs it too.
+    /// The form's state, if code outside the form needs it too.
     #[prop(optional)]
     state: Option<FormState>,
-    /// What to do when it was done; by default the browser goes where the answer leads.
+    /// Called after a successful attempt. By default the browser follows the redirect of
+    /// the response.
     #[prop(optional)]
     on_done: Option<Callback<Outcome>>,
-    /// Whether the summary is left to a [`FormSummary`] somewhere among the children.
+    /// Whether a [`FormSummary`] among the children replaces the form's own summary.
     #[prop(optional)]
     own_summary: bool,
-    /// Its controls.
+    /// The controls.
     children: Children,
 ) -> impl IntoView {
     let state = state.unwrap_or_else(|| FormState::new(&action));
@@ -95,15 +97,15 @@ pub fn EnhancedForm(
     }
 }
 
-/// What the summary needs to know of its form.
+/// The data that the summary takes from its form.
 #[derive(Clone, Copy, Debug)]
 struct FormNames {
     fields: &'static [FieldName],
     button: &'static str,
 }
 
-/// Why the last attempt of the form around it failed: with links to the fields at fault, and a
-/// way on for an ended session.
+/// The reason why the last attempt of the surrounding form failed, with links to the fields at
+/// fault. If the session has expired, it offers to sign in again.
 #[component]
 pub fn FormSummary() -> impl IntoView {
     let state = use_context::<FormState>();
@@ -169,7 +171,7 @@ fn summary(problem: Problem, fields: &'static [FieldName]) -> impl IntoView {
     }
 }
 
-/// When another attempt makes sense.
+/// Returns the sentence that states when to try again.
 fn try_again(seconds: u64) -> String {
     match seconds {
         0..=1 => "Try again in a second.".to_owned(),
@@ -178,7 +180,7 @@ fn try_again(seconds: u64) -> String {
     }
 }
 
-/// A field's name as a label, where the form tells none: `expires_at` is "Expires at".
+/// Turns a field's name into a label, for fields without one: `expires_at` becomes "Expires at".
 fn spoken(field: &str) -> String {
     let text = field.replace(['_', '.'], " ");
     let mut characters = text.chars();
@@ -187,13 +189,13 @@ fn spoken(field: &str) -> String {
     })
 }
 
-/// The button that sends the form around it. Busy while an attempt is under way.
+/// The submit button of the surrounding form. It is busy while an attempt is in progress.
 #[component]
 pub fn SubmitButton(
-    /// Its classes.
+    /// The classes.
     #[prop(default = "button button-primary")]
     class: &'static str,
-    /// What it says.
+    /// The content.
     children: Children,
 ) -> impl IntoView {
     let state = use_context::<FormState>();

@@ -1,32 +1,32 @@
-//! The surroundings of a control: label, help, error, and their relations for assistive
-//! technology.
+//! The parts around a control: label, help, error, and their relations for assistive technology.
 
 use leptos::{either::Either, prelude::*};
 
 use super::FormState;
 use crate::components::icon::{Glyph, Icon};
 
-/// The attributes that tie a control to its label, help and error.
+/// The attributes that connect a control with its label, help and error.
 #[derive(Clone, Debug)]
 pub struct Control {
-    /// The control's `id`: its name.
+    /// The control's `id`, which equals its name.
     pub id: String,
     /// The control's `name`.
     pub name: String,
-    /// The name under which its errors are told.
+    /// The name under which its errors are reported.
     pub field: String,
-    /// What is wrong, as the end of a sentence that begins with the label.
+    /// The error, as the end of a sentence that begins with the label.
     pub error: Signal<Option<String>>,
-    /// `aria-describedby`: the help and, while there is one, the error.
+    /// `aria-describedby`: the help and, if there is one, the error.
     pub described_by: Signal<Option<String>>,
     /// `aria-invalid`: `true` while there is an error.
     pub invalid: Signal<Option<&'static str>>,
-    /// What was typed, when this page answers a post.
+    /// The submitted value, if this page responds to a post.
     pub value: Option<String>,
 }
 
 impl Control {
-    /// The control called `name` of the form around it, whose errors are told under `field`.
+    /// Creates the control called `name` of the surrounding form, whose errors are reported
+    /// under `field`.
     pub fn new(name: &str, field: &str, has_help: bool) -> Self {
         let state = use_context::<FormState>();
         let error = Signal::derive({
@@ -54,12 +54,12 @@ impl Control {
     }
 }
 
-/// What to type into a field, and why; or nothing.
+/// An optional explanation of what to type into a field, and why.
 #[derive(Clone, Debug, Default)]
 pub struct Help(Option<String>);
 
 impl Help {
-    /// Whether there is any.
+    /// Returns whether there is a help text.
     pub const fn is_some(&self) -> bool {
         self.0.is_some()
     }
@@ -86,15 +86,15 @@ impl From<Option<String>> for Help {
 /// Label, control, help and error of one field.
 #[component]
 pub fn FieldFrame(
-    /// The control inside.
+    /// The control in the frame.
     control: Control,
     /// The label.
     #[prop(into)]
     label: String,
-    /// What to type, and why.
+    /// The help text: what to type, and why.
     #[prop(optional, into)]
     help: Help,
-    /// Whether the label says that the field may stay empty.
+    /// Whether the label marks the field as optional.
     #[prop(optional)]
     optional: bool,
     /// The control.
@@ -116,13 +116,13 @@ pub fn FieldFrame(
     }
 }
 
-/// What is wrong with the control whose id is `id`.
+/// The error of the control with the id `id`.
 #[component]
 pub fn FieldError(
     /// The control's id.
     #[prop(into)]
     id: String,
-    /// What is wrong.
+    /// The error.
     error: Signal<Option<String>>,
 ) -> impl IntoView {
     let id = format!("{id}-error");

@@ -1,10 +1,11 @@
-//! Forms that work as plain posts and get better when hydrated.
+//! Forms that work as plain posts and improve when hydrated.
 //!
-//! - [`EnhancedForm`] is a `<form method="post">`. Hydrated it sends the same post by itself, keeps
-//!   what was typed and shows what was wrong where it was wrong.
+//! - [`EnhancedForm`] is a `<form method="post">`. Once hydrated, it sends the same post by script,
+//!   keeps the typed values, and shows each error at its field.
 //! - [`Field`], [`PasswordField`] and [`TextArea`] are controls with label, help and error.
-//!   [`FieldFrame`] gives any other control the same surroundings.
-//! - On a page that answers a post, controls start with what was typed: see [`crate::posted`].
+//!   [`FieldFrame`] adds the same parts to any other control.
+//! - On a page that responds to a post, controls start with the submitted values:
+//!   see [`crate::posted`].
 
 pub mod field;
 pub mod form;

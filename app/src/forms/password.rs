@@ -1,20 +1,20 @@
-//! A field for a password.
+//! A password field.
 
 use leptos::prelude::*;
 
 use super::{Control, FieldFrame, Help};
 
-/// A password field that can show what was typed. Pasting and password managers work; what was
-/// typed is never sent back.
+/// A password field that can show the typed text. Pasting and password managers work. The server
+/// never sends the typed text back.
 #[component]
 pub fn PasswordField(
-    /// Its name in the form, and its id.
+    /// The name in the form, which is also the id.
     #[prop(into)]
     name: String,
-    /// Its label.
+    /// The label.
     #[prop(into)]
     label: String,
-    /// What to type, and why.
+    /// The help text: what to type, and why.
     #[prop(optional, into)]
     help: Help,
     /// `current-password` or `new-password`.
@@ -23,8 +23,8 @@ pub fn PasswordField(
     let control = Control::new(&name, &name, help.is_some());
     let Control { id, name, described_by, invalid, .. } = control.clone();
     let shown = RwSignal::new(false);
-    // Useless without a script: hidden until there is one, either ours or the small one of pages
-    // that answer a post.
+    // The button needs a script, so it is hidden until one runs: the hydrated console, or the small
+    // script of a page that responds to a post.
     let ready = RwSignal::new(false);
     Effect::new(move |_| ready.set(true));
     let target = format!("#{id}");

@@ -1,4 +1,4 @@
-//! Sending a form from the browser: the same post, answered in JSON.
+//! Sends a form from the browser: the same post as without scripts, with the response in JSON.
 
 use domain::problem::{Problem, ProblemCode};
 use gloo::net::http::Request;
@@ -9,10 +9,10 @@ use web_sys::{FormData, HtmlElement, HtmlFormElement, UrlSearchParams};
 use super::FormState;
 use crate::{posted::Outcome, problem::ConsoleError};
 
-/// What became of a post.
+/// The result of a post.
 pub type Sent = Result<Outcome, Problem>;
 
-/// Sends a form's values to `action`.
+/// Posts a form's values to `action`.
 pub async fn send(action: &str, values: String) -> Sent {
     let unreachable = || ConsoleError::unreachable().0;
     let answer = Request::post(action)
@@ -30,7 +30,7 @@ pub async fn send(action: &str, values: String) -> Sent {
     }
 }
 
-/// The answer of something between the browser and Tessera.
+/// Returns the problem for a response that came from an intermediary, not from Tessera.
 fn stranger(status: u16) -> Problem {
     if status == 413 {
         return Problem::new(ProblemCode::PayloadTooLarge, "This is more than the server takes.");
@@ -41,7 +41,8 @@ fn stranger(status: u16) -> Problem {
     )
 }
 
-/// The submit handler of a form: sends it, shows what was wrong or goes on.
+/// Returns the submit handler of a form. It sends the form, then shows the error or continues
+/// with `on_done`.
 pub(super) fn on_submit(
     action: String,
     state: FormState,
@@ -71,7 +72,7 @@ pub(super) fn on_submit(
     }
 }
 
-/// A form's values, that of the button which was pressed included.
+/// Returns a form's values, including the value of the button that was pressed.
 fn values(form: &HtmlFormElement, event: &SubmitEvent) -> Option<String> {
     let data = FormData::new_with_form(form).ok()?;
     let values = UrlSearchParams::new_with_str_sequence_sequence(data.as_ref()).ok()?;
@@ -83,7 +84,8 @@ fn values(form: &HtmlFormElement, event: &SubmitEvent) -> Option<String> {
     values.to_string().as_string()
 }
 
-/// Puts the focus on what is wrong, so that it is read and the way to mend it is short.
+/// Moves the focus to the error, so that screen readers read it and the visitor can correct
+/// it directly.
 fn focus_error(form: &HtmlFormElement) {
     for selector in [".notice[role=alert]", "[aria-invalid=true]"] {
         if let Ok(Some(element)) = form.query_selector(selector)
@@ -95,7 +97,8 @@ fn focus_error(form: &HtmlFormElement) {
     }
 }
 
-/// Goes where an answer leads, loading the page anew: who is signed in may have changed.
+/// Follows the redirect of a response with a full page load, because the signed-in user may
+/// have changed.
 pub fn follow(outcome: Outcome) {
     if let Outcome::Redirect { location } = outcome {
         let _ = window().location().assign(&location);

@@ -1,4 +1,5 @@
-//! What a form knows about itself: what was typed, what was wrong, whether it is under way.
+//! The state of a form: the submitted values, the last error, and whether an attempt is
+//! in progress.
 
 use std::sync::Arc;
 
@@ -16,8 +17,8 @@ pub struct FormState {
 }
 
 impl FormState {
-    /// The state of the form that posts to `action`: as it was posted when this page answers that
-    /// very post, fresh otherwise.
+    /// Creates the state of the form that posts to `action`: with the submitted values if this page
+    /// responds to that post, empty otherwise.
     pub fn new(action: &str) -> Self {
         let posted = use_posted().filter(|posted| posted.path == action);
         let problem = posted.as_ref().and_then(|posted| posted.problem.clone());
@@ -28,32 +29,34 @@ impl FormState {
         }
     }
 
-    /// What was typed into a field, when this page answers a post.
+    /// Returns the submitted value of a field, if this page responds to a post.
     pub fn value(self, name: &str) -> Option<String> {
         self.posted.with_value(|posted| posted.as_ref()?.value(name).map(str::to_owned))
     }
 
-    /// All that was chosen in a field that may repeat; `None` when this page answers no post.
+    /// Returns all submitted values of a field that may repeat. Returns `None` if this page does
+    /// not respond to a post.
     pub fn all(self, name: &str) -> Option<Vec<String>> {
         self.posted.with_value(|posted| posted.as_ref().map(|posted| posted.all(name)))
     }
 
-    /// Why the last attempt failed. Tracked.
+    /// Returns why the last attempt failed. Tracked.
     pub fn problem(self) -> Option<Problem> {
         self.problem.get()
     }
 
-    /// What is wrong with a field, as the end of a sentence that begins with its name. Tracked.
+    /// Returns the error of a field, as the end of a sentence that begins with the field's
+    /// label. Tracked.
     pub fn error(self, field: &str) -> Option<String> {
         self.problem.with(|problem| problem.as_ref()?.of_field(field).map(str::to_owned))
     }
 
-    /// Whether an attempt is under way. Tracked.
+    /// Returns whether an attempt is in progress. Tracked.
     pub fn is_pending(self) -> bool {
         self.pending.get()
     }
 
-    /// Begins an attempt; `false` when one is under way already.
+    /// Starts an attempt. Returns `false` if one is in progress already.
     pub fn begin(self) -> bool {
         if self.pending.get_untracked() {
             return false;
@@ -62,7 +65,7 @@ impl FormState {
         true
     }
 
-    /// Ends an attempt, with what was wrong or with nothing.
+    /// Finishes an attempt, with the problem if it failed.
     pub fn finish(self, problem: Option<Problem>) {
         self.problem.set(problem);
         self.pending.set(false);

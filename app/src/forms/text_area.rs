@@ -1,32 +1,32 @@
-//! A text field of several lines.
+//! A multi-line text field.
 
 use leptos::prelude::*;
 
 use super::{Control, FieldFrame, Help};
 use crate::components::panel::is_first_page;
 
-/// A text field of several lines with label, help and error.
+/// A multi-line text field with label, help and error.
 #[component]
 pub fn TextArea(
-    /// Its name in the form, and its id.
+    /// The name in the form, which is also the id.
     #[prop(into)]
     name: String,
-    /// Its label.
+    /// The label.
     #[prop(into)]
     label: String,
-    /// What to type, and why.
+    /// The help text: what to type, and why.
     #[prop(optional, into)]
     help: Help,
-    /// What it holds before anybody typed.
+    /// The initial value.
     #[prop(optional, into)]
     value: Option<String>,
-    /// How many lines it shows.
+    /// The number of visible lines.
     #[prop(default = 3)]
     rows: u8,
-    /// Whether the label says that it may stay empty.
+    /// Whether the label marks the field as optional.
     #[prop(optional)]
     optional: bool,
-    /// Told what is typed, when hydrated.
+    /// Called with the typed text, once hydrated.
     #[prop(optional)]
     on_input: Option<Callback<String>>,
 ) -> impl IntoView {
@@ -53,11 +53,11 @@ pub fn TextArea(
     }
 }
 
-/// The HTML between the tags of a `<textarea>` that holds `text`.
+/// Returns the HTML between the tags of a `<textarea>` that holds `text`.
 ///
-/// The view renderer does not escape a text area's children, so it is done here. The parser of a page
-/// drops a line break right after the opening tag, so one is put there to be dropped; what a script
-/// puts into a text area keeps it.
+/// The view renderer does not escape a text area's children, so this function does. The HTML parser
+/// drops a line break right after the opening tag, so a parsed page gets an extra one to drop. A
+/// script that sets the content keeps the line break, so it needs none.
 fn content(text: &str, is_parsed: bool) -> String {
     if text.is_empty() {
         return String::new();

@@ -1,4 +1,4 @@
-//! The menu of whoever is signed in: theme and sign out.
+//! The account menu: theme, password and sign out.
 
 use domain::session::Visitor;
 use leptos::prelude::*;
@@ -11,10 +11,10 @@ use crate::{
     theme::{Theme, use_theme},
 };
 
-/// The menu of whoever is signed in.
+/// The account menu.
 #[component]
 pub fn AccountMenu(
-    /// Who is signed in.
+    /// The signed-in user.
     visitor: Visitor,
 ) -> impl IntoView {
     let name = visitor.user.name;
@@ -44,7 +44,8 @@ pub fn AccountMenu(
     }
 }
 
-/// Chooses the theme. Hydrated it changes at once; otherwise the same page comes again.
+/// The choice of the theme. Once hydrated, the theme changes immediately; otherwise the same page
+/// is loaded again.
 #[component]
 fn ThemeForm() -> impl IntoView {
     let theme = RwSignal::new(use_theme());

@@ -1,4 +1,4 @@
-//! The frame around pages of people who are not signed in.
+//! The frame around pages for visitors who are not signed in.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -6,7 +6,7 @@ use leptos_meta::Title;
 use super::frame::BasicModeNote;
 use crate::components::{flash::FlashMessage, heading::Heading, logo::Logo};
 
-/// What every page begins with: how titles are written, and a way past the navigation.
+/// The beginning of every page: the format of its title, and a link that skips the navigation.
 #[component]
 pub fn PageTop() -> impl IntoView {
     view! {
@@ -17,18 +17,19 @@ pub fn PageTop() -> impl IntoView {
     }
 }
 
-/// The document's title for a page's heading.
+/// Returns the document's title for a page's heading.
 fn document_title(heading: String) -> String {
     if heading.is_empty() { "Tessera".to_owned() } else { format!("{} · Tessera", inert(heading)) }
 }
 
-/// The renderer puts the title between its tags as it is: names in it must not end them.
+/// Escapes a title. The renderer writes the title between its tags unescaped, and names in it must
+/// not close them.
 #[cfg(feature = "ssr")]
 fn inert(text: String) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// In the browser the title is set as text.
+/// Returns the text unchanged, because the browser sets the title as text.
 #[cfg(not(feature = "ssr"))]
 fn inert(text: String) -> String {
     text
@@ -37,7 +38,7 @@ fn inert(text: String) -> String {
 /// A card in the middle of the page.
 #[component]
 pub fn AuthCard(
-    /// Its heading.
+    /// The heading.
     title: &'static str,
     /// The line below the heading.
     #[prop(optional)]
@@ -45,7 +46,7 @@ pub fn AuthCard(
     /// The line below the card.
     #[prop(optional)]
     foot: Option<AnyView>,
-    /// What it holds.
+    /// The content.
     children: Children,
 ) -> impl IntoView {
     view! {
@@ -67,10 +68,10 @@ pub fn AuthCard(
     }
 }
 
-/// The page of a link that was used, replaced, is over, or never was.
+/// The page for a link that was used, was replaced, has expired, or never existed.
 #[component]
 pub fn DeadLink(
-    /// How long such links work, and how to get another.
+    /// The lifetime of such links, and how to get a new one.
     why: &'static str,
 ) -> impl IntoView {
     view! {

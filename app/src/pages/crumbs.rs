@@ -1,14 +1,14 @@
-//! Where a path is: its workspace and the way to it.
+//! The workspace that a path belongs to, and the breadcrumb trail of a path.
 
 use crate::{components::breadcrumbs::Crumb, fns::frame::Frame};
 
-/// The workspace in a path, as the path writes it.
+/// Returns the slug of the workspace in a path.
 pub fn workspace_of(path: &str) -> Option<String> {
     let mut parts = segments(path);
     (parts.next() == Some("workspaces")).then(|| parts.next().map(decoded)).flatten()
 }
 
-/// The way to a path.
+/// Returns the breadcrumb trail of a path.
 pub fn of(path: &str, frame: Option<&Frame>) -> Vec<Crumb> {
     let mut parts = segments(path);
     let outside = match path.trim_end_matches('/') {
@@ -70,7 +70,7 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|segment| !segment.is_empty())
 }
 
-/// The only character of a slug that browsers may escape.
+/// Decodes `@`, the only character of a slug that browsers may escape.
 fn decoded(segment: &str) -> String {
     segment.replace("%40", "@")
 }

@@ -1,4 +1,4 @@
-//! A page that says why there is no other.
+//! A page that only shows a problem.
 
 use domain::problem::Problem;
 use leptos::prelude::*;
@@ -7,10 +7,10 @@ use leptos_router::components::Router;
 use super::auth::PageTop;
 use crate::components::{logo::Logo, problem::ProblemPage};
 
-/// A page that says why there is no other. It reads nothing: whatever failed may fail again.
+/// A page that only shows a problem. It reads no data, because whatever failed may fail again.
 #[component]
 pub fn FailedPage(
-    /// Why.
+    /// The problem.
     problem: Problem,
 ) -> impl IntoView {
     view! {

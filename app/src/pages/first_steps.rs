@@ -1,4 +1,4 @@
-//! What to do first, until a token has been used.
+//! The first steps in a workspace, shown until a token has been used.
 
 use domain::workspace::TokenCounts;
 use leptos::{either::Either, prelude::*};
@@ -8,9 +8,9 @@ use crate::components::icon::{Glyph, Icon};
 /// The steps from an empty workspace to a call with a token.
 #[component]
 pub fn FirstSteps(
-    /// The workspace's tokens.
+    /// The numbers of the workspace's tokens.
     counts: TokenCounts,
-    /// The path of their list.
+    /// The path of the list of tokens.
     tokens: String,
 ) -> impl IntoView {
     let has_token = counts.total > 0;

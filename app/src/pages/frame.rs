@@ -1,4 +1,4 @@
-//! The frame around every page of somebody who is signed in: top bar, navigation, main part.
+//! The frame around every page for signed-in users: top bar, navigation, main part.
 
 use leptos::prelude::*;
 use leptos_router::{components::Outlet, hooks::use_location};
@@ -16,10 +16,10 @@ use crate::{
     problem::ConsoleError,
 };
 
-/// What the frame shows: a context of the pages inside.
+/// The data of the frame: a context of the pages inside.
 pub type FrameResource = Resource<Result<Frame, ConsoleError>>;
 
-/// The frame, as the parent of all pages below `/workspaces`.
+/// The frame, as the parent route of the pages inside it.
 #[component]
 pub fn FramePage() -> impl IntoView {
     view! {
@@ -29,7 +29,7 @@ pub fn FramePage() -> impl IntoView {
     }
 }
 
-/// The frame around whatever is inside.
+/// The frame around a page.
 #[component]
 pub fn AppFrame(
     /// The page.
@@ -100,7 +100,8 @@ pub fn AppFrame(
     }
 }
 
-/// Told by the loader when the console could not be loaded, and always without scripts.
+/// A note that the loader shows if the console could not be loaded. It is always shown
+/// without scripts.
 #[component]
 pub fn BasicModeNote() -> impl IntoView {
     view! {

@@ -1,4 +1,4 @@
-//! What runs: the build, the database, and the servers with their leases.
+//! The running instance: the build, the database, and the servers with their leases.
 
 use domain::replica::{Replica, ReplicaState};
 use leptos::{either::Either, ev::MouseEvent, prelude::*, task::spawn_local};
@@ -16,7 +16,7 @@ use crate::{
     problem::ConsoleError,
 };
 
-/// The instance, for those who manage it.
+/// The instance page, for visitors who manage the instance.
 #[component]
 pub fn InstancePage() -> impl IntoView {
     let instance = Resource::new(|| (), |()| load_instance());
@@ -24,7 +24,7 @@ pub fn InstancePage() -> impl IntoView {
     view! { <Loaded resource=instance view/> }
 }
 
-/// What was read, and a button that reads it again in its place: scroll and focus stay.
+/// The data, and a button that reloads it in place, so that scroll position and focus stay.
 #[component]
 fn Instance(state: InstanceState) -> impl IntoView {
     let current = RwSignal::new(state);
@@ -72,7 +72,7 @@ fn Instance(state: InstanceState) -> impl IntoView {
     }
 }
 
-/// The build that answered, and its database.
+/// Renders the build of the server that responded, and its database.
 fn about(state: &InstanceState) -> impl IntoView + use<> {
     let view = &state.view;
     let (started_at, now) = (view.started_at, view.now);
@@ -86,7 +86,7 @@ fn about(state: &InstanceState) -> impl IntoView + use<> {
     };
     let up = view! { <time datetime=machine(started_at)>{span(now - started_at)}</time> };
     let url = state.public_url.clone();
-    // Without what its packager adds.
+    // Drops the text that packagers append to the version.
     let database = view.database_version.split(' ').next().unwrap_or_default().to_owned();
     view! {
         <section class="pane" aria-labelledby="instance-title">
@@ -103,7 +103,7 @@ fn about(state: &InstanceState) -> impl IntoView + use<> {
     }
 }
 
-/// The table of servers. In a narrow container styles turn its rows into cards.
+/// Renders the table of servers. In a narrow container, CSS turns its rows into cards.
 fn servers(state: &InstanceState) -> impl IntoView + use<> {
     let now = state.view.now;
     let replicas = &state.view.replicas;
@@ -187,7 +187,7 @@ fn row(replica: &Replica, now: OffsetDateTime) -> impl IntoView + use<> {
     }
 }
 
-/// When the lease was renewed, to the tenth of a second where that matters.
+/// Returns when the lease was renewed. A recent renewal is shown to the tenth of a second.
 fn lease(replica: &Replica, now: OffsetDateTime) -> String {
     let age = replica.lease_age(now);
     if age < Duration::seconds(45) {
@@ -197,7 +197,7 @@ fn lease(replica: &Replica, now: OffsetDateTime) -> String {
     }
 }
 
-/// A time in milliseconds, short ones to the tenth: `0.4 ms`, `12 ms`.
+/// Formats a time in milliseconds, short ones to the tenth: `0.4 ms`, `12 ms`.
 fn milliseconds(microseconds: i64) -> String {
     if microseconds < 9_950 {
         format!("{}.{} ms", microseconds / 1_000, microseconds % 1_000 / 100)
@@ -206,7 +206,7 @@ fn milliseconds(microseconds: i64) -> String {
     }
 }
 
-/// How long something has lasted, in its two largest units.
+/// Formats a duration in its two largest units.
 fn span(time: Duration) -> String {
     let seconds = time.whole_seconds().max(0);
     let parts = [

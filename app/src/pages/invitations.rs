@@ -1,8 +1,8 @@
-//! Invitations: those of a workspace, beside its members, and those of the person who is signed in.
+//! The invitations of a workspace, beside its members, and the invitations of the signed-in user.
 //!
-//! The server sends both pages as documents that stay as they are (`server::console::page::still_signed_in`):
-//! forms like these need no scripts, and a first visit loads nothing for them. Links to them are
-//! `rel="external"`.
+//! The server sends both pages as documents that are never hydrated
+//! (`server::console::page::still_signed_in`). Their forms need no scripts, so a first visit loads
+//! none for them. Links to them are `rel="external"`.
 
 #[cfg(feature = "ssr")]
 pub mod members;
@@ -14,15 +14,15 @@ pub use self::{members::MembersPage, own::InvitationsPage};
 
 #[cfg(not(feature = "ssr"))]
 pub mod absent {
-    //! Nothing: only the server shows these pages.
+    //! Placeholders: only the server renders these pages.
 
     use leptos::prelude::*;
 
-    /// Only the server shows it.
+    /// Renders nothing, because only the server renders this page.
     #[component]
     pub fn MembersPage() -> impl IntoView {}
 
-    /// Only the server shows it.
+    /// Renders nothing, because only the server renders this page.
     #[component]
     pub fn InvitationsPage() -> impl IntoView {}
 }

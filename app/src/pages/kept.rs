@@ -1,7 +1,8 @@
-//! What was typed into a form whose session had ended, for those without scripts.
+//! The values of a form that was submitted after its session had expired, for visitors
+//! without scripts.
 //!
-//! The form itself cannot be shown: what it offers is only for people who are signed in. So this
-//! page holds the values, and sends them again once there is a session.
+//! The form itself cannot be shown, because its options are only for signed-in users. So this page
+//! keeps the values and submits them again once there is a session.
 
 use leptos::prelude::*;
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use crate::{
     posted::use_posted,
 };
 
-/// What was typed into a form whose session had ended.
+/// The values of a form that was submitted after its session had expired.
 #[component]
 pub fn KeptPage() -> impl IntoView {
     let posted = use_posted().unwrap_or_default();
@@ -68,8 +69,8 @@ pub fn KeptPage() -> impl IntoView {
     }
 }
 
-/// What a person would recognise of the values: named as labels are, repeated ones together,
-/// without empty ones and ids.
+/// Returns the values that a person would recognise. Names read like labels, repeated values are
+/// joined, and empty values and ids are left out.
 fn readable(values: &[(String, String)]) -> Vec<(String, String)> {
     let mut facts: Vec<(String, String)> = Vec::new();
     for (name, value) in values {
@@ -88,7 +89,7 @@ fn readable(values: &[(String, String)]) -> Vec<(String, String)> {
     facts
 }
 
-/// A field's name as a label.
+/// Turns a field's name into a label.
 fn label(name: &str) -> String {
     let text = name.replace('_', " ");
     let mut characters = text.chars();

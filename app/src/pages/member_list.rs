@@ -1,4 +1,4 @@
-//! The list of a workspace's members, as the settings and the page that invites show it.
+//! The list of a workspace's members, shown by the settings page and the members page.
 
 use domain::{roles::UserKind, workspace::Member};
 use leptos::{either::Either, prelude::*};
@@ -12,7 +12,8 @@ pub fn MemberList(
     members: Vec<Member>,
     /// The workspace's name.
     workspace: String,
-    /// The page that invites people, for visitors who may and are elsewhere.
+    /// The path of the members page. `None` on that page itself, and for visitors who may
+    /// not invite.
     manage: Option<String>,
 ) -> impl IntoView {
     let count = members.len();

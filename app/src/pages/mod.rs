@@ -1,4 +1,4 @@
-//! The console's pages. One file per page, named as in its path.
+//! The console's pages. One file per page, named like its path.
 
 pub mod account_menu;
 pub mod auth;

@@ -1,4 +1,4 @@
-//! No page has this address.
+//! The page for unknown addresses.
 
 use domain::problem::{Problem, ProblemCode};
 use leptos::prelude::*;
@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use super::frame::AppFrame;
 use crate::components::problem::ProblemPage;
 
-/// No page has this address.
+/// The page for unknown addresses.
 #[component]
 pub fn NotFoundPage() -> impl IntoView {
     #[cfg(feature = "ssr")]

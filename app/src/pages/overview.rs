@@ -1,4 +1,4 @@
-//! One workspace at a glance.
+//! The overview of one workspace.
 
 use domain::{
     access::TokenReach,
@@ -17,13 +17,13 @@ use crate::{
     fns::overview::{Glance, load_overview},
 };
 
-/// The slug in the page's path.
+/// Returns the slug in the page's path.
 pub fn use_workspace_slug() -> Memo<String> {
     let params = use_params_map();
     Memo::new(move |_| params.with(|params| params.get("workspace")).unwrap_or_default())
 }
 
-/// One workspace at a glance.
+/// The overview of one workspace.
 #[component]
 pub fn OverviewPage() -> impl IntoView {
     let slug = use_workspace_slug();
@@ -83,7 +83,7 @@ fn Overview(glance: Glance) -> impl IntoView {
     }
 }
 
-/// Counts that lead to the tokens that they count.
+/// The numbers of tokens, with links to the tokens that they count.
 #[component]
 fn Tiles(counts: TokenCounts, tokens: String) -> impl IntoView {
     let tile = |class, query: &str, label, value: i64, note| {

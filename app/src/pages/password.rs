@@ -1,7 +1,9 @@
-//! Change one's own password, and set one by a one-time link.
+//! The pages that change the visitor's own password and that set a password through a
+//! one-time link.
 //!
-//! The server sends both pages as documents that stay as they are (`server::console::page::still`): forms
-//! like these need no scripts, and a first visit loads nothing for them. Links to them are `rel="external"`.
+//! The server sends both pages as documents that are never hydrated
+//! (`server::console::page::still`). Their forms need no scripts, so a first visit loads none for
+//! them. Links to them are `rel="external"`.
 
 #[cfg(feature = "ssr")]
 pub mod rendered;
@@ -11,15 +13,15 @@ pub use rendered::{PasswordPage, ResetPasswordPage};
 
 #[cfg(not(feature = "ssr"))]
 pub mod absent {
-    //! Nothing: only the server shows these pages.
+    //! Placeholders: only the server renders these pages.
 
     use leptos::prelude::*;
 
-    /// Only the server shows it.
+    /// Renders nothing, because only the server renders this page.
     #[component]
     pub fn PasswordPage() -> impl IntoView {}
 
-    /// Only the server shows it.
+    /// Renders nothing, because only the server renders this page.
     #[component]
     pub fn ResetPasswordPage() -> impl IntoView {}
 }

@@ -1,4 +1,4 @@
-//! What happened last in a workspace.
+//! The latest events of a workspace.
 
 use domain::audit::AuditEvent;
 use leptos::{either::Either, prelude::*};
@@ -9,7 +9,7 @@ use crate::components::{
     moment::Moment,
 };
 
-/// The last events of the audit log.
+/// The latest events of the audit log.
 #[component]
 pub fn Recent(
     /// The events, newest first.
@@ -83,7 +83,7 @@ impl Object {
     }
 }
 
-/// An action for people. One that is not known here is told by its name.
+/// Describes an action for people. An unknown action is shown by its name.
 fn tell(action: &str) -> Told {
     let (glyph, verb, object) = match action {
         "token.create" => (Glyph::Plus, "created", Object::Token),

@@ -112,7 +112,7 @@ fn Rules(policy: Policy) -> impl IntoView {
     }
 }
 
-/// A lifetime in the unit that fits.
+/// Formats a lifetime in the most suitable unit.
 fn lifetime(seconds: i64) -> String {
     let (count, unit) = if seconds % DAY_S == 0 {
         (seconds / DAY_S, "day")

@@ -1,4 +1,4 @@
-//! First start: the one-time link.
+//! The set-up page, opened through the one-time link.
 
 use domain::problem::ProblemCode;
 use leptos::{either::EitherOf3, prelude::*};
@@ -22,7 +22,7 @@ const FIELDS: &[FieldName] = &[
 /// The text of the page for a link that no longer works.
 const DEAD: &str = "A set-up link works once and for 24 hours. If Tessera is set up already, sign in; if not, a new start of the server prints a new link.";
 
-/// The form of the one-time link, as long as the link works.
+/// The set-up form, if the one-time link works.
 #[component]
 pub fn SetupPage() -> impl IntoView {
     let secret = use_params_map().with_untracked(|params| params.get("secret")).unwrap_or_default();

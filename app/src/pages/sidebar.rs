@@ -1,4 +1,4 @@
-//! The navigation of a workspace: a switcher, and its pages with Settings at the lower end.
+//! The navigation of a workspace: a switcher, and its pages, with Settings at the bottom.
 
 use domain::workspace::WorkspaceCard;
 use leptos::prelude::*;
@@ -8,12 +8,12 @@ use crate::{
     fns::frame::Frame,
 };
 
-/// The navigation of the workspace that the visitor is in; nothing outside of one.
+/// The navigation of the current workspace. Outside of a workspace it is empty.
 #[component]
 pub fn Sidebar(
-    /// What the visitor sees.
+    /// The data of the frame.
     frame: Frame,
-    /// The slug of the workspace that the page is in.
+    /// The slug of the current workspace.
     workspace: Memo<Option<String>>,
     /// The page's path.
     path: Memo<String>,
@@ -119,7 +119,7 @@ fn NavLink(
     glyph: Glyph,
     name: &'static str,
     path: Memo<String>,
-    /// Whether pages below it count as it.
+    /// Whether the link is also current on the pages below its own.
     #[prop(optional)]
     with_pages_below: bool,
 ) -> impl IntoView {
@@ -141,7 +141,8 @@ fn NavLink(
     }
 }
 
-/// What stands for a name where there is no room: the first letters of its first two words.
+/// Returns the initials that stand for a name in small places: the first characters of its first
+/// two words.
 pub fn initials(name: &str) -> String {
     name.split_whitespace()
         .filter_map(|word| word.chars().find(|character| character.is_alphanumeric()))

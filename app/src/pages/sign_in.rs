@@ -1,4 +1,4 @@
-//! Sign in.
+//! The sign-in page.
 
 use leptos::{either::Either, prelude::*};
 use leptos_router::hooks::use_query_map;
@@ -13,7 +13,7 @@ use crate::{
 const FIELDS: &[FieldName] =
     &[FieldName::new("email", "E-mail"), FieldName::new("password", "Password")];
 
-/// Sign in. Goes on to `next` when that is a path of this server.
+/// The sign-in page. After signing in, it opens `next` if that is a path of this server.
 #[component]
 pub fn SignInPage() -> impl IntoView {
     let open = Resource::new(|| (), |()| setup_is_open());
@@ -54,7 +54,7 @@ fn SignInForm() -> impl IntoView {
     }
 }
 
-/// There is nobody yet who could sign in.
+/// The replacement for the sign-in form while the instance is not set up and has no users.
 #[component]
 fn NotSetUp() -> impl IntoView {
     let lead = "This instance is not set up yet.".into_any();

@@ -14,7 +14,7 @@ use crate::{
     fns::workspaces::{Home, load_workspaces},
 };
 
-/// The workspaces that the visitor sees.
+/// The workspaces that the visitor can see.
 #[component]
 pub fn WorkspacesPage() -> impl IntoView {
     let workspaces = Resource::new(|| (), |()| load_workspaces());
@@ -94,7 +94,8 @@ fn Card(card: WorkspaceCard) -> impl IntoView {
     }
 }
 
-/// A role for people; none is that of an administrator of the instance who is no member.
+/// Returns a role's display name. `None` stands for an administrator of the instance who is not
+/// a member.
 pub fn role_name(role: Option<WorkspaceRole>) -> &'static str {
     match role {
         Some(WorkspaceRole::Admin) => "Administrator",

@@ -1,12 +1,12 @@
-//! Results that took long, kept under the hash of what they were made from.
+//! A cache of slow results, stored under the hash of their input.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of several pieces of content, in hexadecimal. Lengths go in too, so that no two
-/// lists of pieces look alike.
+/// Returns the SHA-256 of several pieces of content, in hexadecimal. Hashes their lengths too, so
+/// that different lists of pieces never form the same input.
 pub(crate) fn hash(pieces: &[&[u8]]) -> String {
     let mut hasher = Sha256::new();
     for piece in pieces {
@@ -16,22 +16,22 @@ pub(crate) fn hash(pieces: &[&[u8]]) -> String {
     hex::encode(hasher.finalize())
 }
 
-/// A folder of results. What was not asked for during a run is removed at its end, so that the
-/// folder holds one site's worth.
+/// A folder of results. At the end of a run, results that the run did not use are removed, so that
+/// the folder holds the results of one site.
 pub(crate) struct Cache {
     folder: PathBuf,
     used: BTreeSet<String>,
 }
 
 impl Cache {
-    /// Opens the folder, which need not exist.
+    /// Opens the folder. Creates it if necessary.
     pub(crate) fn open(folder: PathBuf) -> Result<Self> {
         fs::create_dir_all(&folder)
             .with_context(|| format!("{} cannot be created", folder.display()))?;
         Ok(Self { folder, used: BTreeSet::new() })
     }
 
-    /// The result under this key; made and kept when it is not there.
+    /// Returns the result for this key. Creates and stores it if it is missing.
     pub(crate) fn get(
         &mut self,
         key: &str,
@@ -43,14 +43,15 @@ impl Cache {
             return Ok(content);
         }
         let content = make()?;
-        // Under its name only once complete: an interrupted run must not leave half a result.
+        // The file gets its name only once it is complete, so that an interrupted run does not
+        // leave a partial result.
         let partial = self.folder.join(format!("{key}.partial"));
         fs::write(&partial, &content)?;
         fs::rename(&partial, &path)?;
         Ok(content)
     }
 
-    /// Removes what nobody asked for.
+    /// Removes the results that this run did not use.
     pub(crate) fn prune(self) -> Result<()> {
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;

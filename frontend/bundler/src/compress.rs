@@ -1,4 +1,4 @@
-//! The compressed forms of each file, made once here instead of at every request.
+//! The compressed forms of each file, created once here instead of at every request.
 
 use std::io::Write as _;
 
@@ -13,10 +13,10 @@ use crate::{
     site::Site,
 };
 
-/// Endings of files that are compressed already.
+/// The extensions of files that are already compressed.
 const COMPRESSED: [&str; 8] = ["png", "jpg", "jpeg", "webp", "avif", "woff2", "ico", "gz"];
 
-/// A compressed form must save this many bytes to be worth a second file.
+/// The number of bytes that a compressed form must save to justify a second file.
 const WORTH: usize = 64;
 
 /// Adds the brotli and the gzip form of each compressible file.

@@ -6,18 +6,18 @@
 //!
 //! ```text
 //! target/site/manifest.json        the addresses below that pages need: js, wasm, css, loader
-//! target/site/assets/NAME-HASH.*   named by their content: a browser may keep them for ever
+//! target/site/assets/NAME-HASH.*   named by their content: a browser may keep them forever
 //! target/site/*                    public/ as it is
 //! …each compressible one also as .br and .gz
 //! ```
 //!
 //! Invariants:
-//! - `target/site` is replaced as a whole and only when something in it changed, so that nobody sees
-//!   half a site and the server is not built again in vain.
-//! - What takes long (WebAssembly bindings, compression) is kept in `target/bundler` by the hash of
-//!   its input.
+//! - `target/site` is replaced as a whole, so that a partial site is never visible. It is replaced
+//!   only if it changed, so that the server is not rebuilt unnecessarily.
+//! - Slow results (WebAssembly bindings, compression) are cached in `target/bundler` by the hash of
+//!   their input.
 //!
-//! To add a file: make it here and hand it to [`site::Site::add_hashed`].
+//! To add a file: create it here and pass it to [`site::Site::add_hashed`].
 
 mod cache;
 mod compress;

@@ -1,16 +1,16 @@
-//! How much time to spend on small files.
+//! The trade-off between build time and file size.
 
-/// What the site is built for.
+/// The purpose of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// For users: as small as possible.
+    /// For users: the smallest files.
     Release,
-    /// For the person who is changing it: as soon as possible.
+    /// For developers: the fastest build.
     Dev,
 }
 
 impl Mode {
-    /// The Cargo profile of the WebAssembly.
+    /// Returns the Cargo profile of the WebAssembly.
     pub(crate) const fn profile(self) -> &'static str {
         match self {
             Self::Release => "wasm-release",
@@ -18,7 +18,7 @@ impl Mode {
         }
     }
 
-    /// Brotli's quality (RFC 7932), 0 to 11.
+    /// Returns brotli's quality (RFC 7932), from 0 to 11.
     pub(crate) const fn brotli_quality(self) -> u32 {
         match self {
             Self::Release => 11,
@@ -26,7 +26,7 @@ impl Mode {
         }
     }
 
-    /// Deflate's level (RFC 1951), 0 to 9.
+    /// Returns Deflate's level (RFC 1951), from 0 to 9.
     pub(crate) const fn gzip_level(self) -> u32 {
         match self {
             Self::Release => 9,

@@ -1,11 +1,11 @@
-//! What the bundler tells the person who waits for it.
+//! The bundler's progress messages.
 
 use std::{
     io::{self, Write as _},
     time::Instant,
 };
 
-/// Prints lines to standard error, each with the time since the start.
+/// A printer of lines on standard error. Each line states the time since the start.
 pub(crate) struct Progress(Instant);
 
 impl Progress {
@@ -21,7 +21,7 @@ impl Progress {
     /// Prints a line about a part of the site.
     pub(crate) fn say(&self, part: &str, text: &str) {
         let seconds = self.0.elapsed().as_secs_f32();
-        // Nobody to read it is no reason to stop building.
+        // A closed standard error must not stop the build.
         let _ = writeln!(io::stderr(), "{part:>10}  {text}  ({seconds:.1} s)");
     }
 }

@@ -1,4 +1,4 @@
-//! Where things are.
+//! The location of the repository.
 
 use std::{
     env, fs,
@@ -7,11 +7,12 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// The repository's folder.
+/// The repository's root folder.
 pub(crate) struct Root(PathBuf);
 
 impl Root {
-    /// Finds it from the crate's folder, which `cargo run` tells; else takes the present folder.
+    /// Finds the repository from the crate's folder, which `cargo run` provides, or from the
+    /// current folder.
     pub(crate) fn find() -> Result<Self> {
         let start = match env::var_os("CARGO_MANIFEST_DIR") {
             Some(folder) => PathBuf::from(folder),
@@ -20,7 +21,7 @@ impl Root {
         Self::above(&start)
     }
 
-    /// The repository's folder among a folder and those above it.
+    /// Finds the repository's folder among `start` and the folders above it.
     pub(crate) fn above(start: &Path) -> Result<Self> {
         start
             .ancestors()
@@ -29,12 +30,12 @@ impl Root {
             .with_context(|| format!("{} is not inside the repository", start.display()))
     }
 
-    /// A path below the repository's folder.
+    /// Returns a path below the repository's folder.
     pub(crate) fn join(&self, path: impl AsRef<Path>) -> PathBuf {
         self.0.join(path)
     }
 
-    /// The content of a file below the repository's folder.
+    /// Reads a file below the repository's folder.
     pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>> {
         fs::read(self.join(path)).with_context(|| format!("{path} cannot be read"))
     }

@@ -10,17 +10,18 @@ use anyhow::{Context, Result};
 
 use crate::{cache::hash, progress::Progress, root::Root};
 
-/// Hexadecimal digits of the hash in a name: 64 bits, far beyond a chance collision.
+/// The number of hexadecimal digits of the hash in a name: 64 bits, which makes a chance
+/// collision negligible.
 const HASH_DIGITS: usize = 16;
 
-/// What a first load of the console may weigh in all, in brotli bytes.
+/// The maximum size of a first load of the console, in brotli bytes.
 const BUDGET: usize = 300_000;
 
 /// The files of the site by their paths in it.
 #[derive(Default)]
 pub(crate) struct Site {
     files: BTreeMap<String, Vec<u8>>,
-    /// Role in the page (`js`, `wasm`, `css`, `loader`) to address.
+    /// Maps a role in the page (`js`, `wasm`, `css`, `loader`) to its address.
     manifest: BTreeMap<&'static str, String>,
 }
 
@@ -30,7 +31,8 @@ impl Site {
         self.files.insert(path, content);
     }
 
-    /// Adds a file under a name that changes with its content, and its address to the manifest.
+    /// Adds a file under a name that contains the hash of its content, and adds its address to
+    /// the manifest.
     pub(crate) fn add_hashed(&mut self, role: &'static str, name: &str, content: Vec<u8>) {
         let hash = hash(&[&content]);
         let (stem, ending) = name.split_once('.').unwrap_or((name, ""));
@@ -39,7 +41,7 @@ impl Site {
         self.add(path, content);
     }
 
-    /// Adds all files below a folder under their own names. A folder that is not there is empty.
+    /// Adds all files below a folder under their own names. A missing folder counts as empty.
     pub(crate) fn add_folder(&mut self, folder: &Path) -> Result<()> {
         for (path, content) in read_folder(folder)? {
             self.add(path, content);
@@ -47,12 +49,12 @@ impl Site {
         Ok(())
     }
 
-    /// Paths and contents, sorted.
+    /// Returns paths and contents, sorted by path.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.files.iter().map(|(path, content)| (path.as_str(), content.as_slice()))
     }
 
-    /// Says what the files that every page loads weigh.
+    /// Reports the size of the files that every page loads.
     pub(crate) fn report(&self, progress: &Progress) {
         let mut total = 0;
         for (role, address) in &self.manifest {
@@ -66,7 +68,7 @@ impl Site {
         progress.say("weight", &format!("{total} B by brotli, {verdict} {BUDGET} B"));
     }
 
-    /// Puts the site into `target/site`; false if it is there already.
+    /// Installs the site as `target/site`. Returns `false` if the same site is installed already.
     pub(crate) fn install(mut self, root: &Root) -> Result<bool> {
         let manifest = serde_json::to_vec_pretty(&self.manifest)?;
         self.add("manifest.json".to_owned(), manifest);
@@ -86,7 +88,7 @@ impl Site {
             }
             fs::write(&path, content).with_context(|| path.display().to_string())?;
         }
-        // A folder cannot be renamed onto a full one: the old one steps aside first.
+        // A folder cannot be renamed onto a non-empty one, so the old one is moved away first.
         match fs::rename(&target, &old) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => other.context("target/site cannot be replaced")?,
@@ -97,8 +99,8 @@ impl Site {
     }
 }
 
-/// All files below a folder, by their paths in it with `/` between the parts. Names that begin with
-/// a dot are not for the web.
+/// Reads all files below a folder. Returns them by their relative paths, with `/` as the separator.
+/// Skips names that begin with a dot, which are not for the web.
 pub(crate) fn read_folder(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     fn visit(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) -> Result<()> {
         for entry in fs::read_dir(folder)? {

@@ -1,7 +1,7 @@
-//! One style sheet from `style/main.css` and what it imports.
+//! The style sheet, bundled from `style/main.css` and its imports.
 //!
-//! Nothing is rewritten for older browsers: the console asks for the same ones that its
-//! WebAssembly needs, and these know layers, nesting and container queries.
+//! Nothing is rewritten for older browsers. The console requires the browsers that its WebAssembly
+//! requires, and these support layers, nesting and container queries.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use lightningcss::{
     stylesheet::{MinifyOptions, ParserOptions, PrinterOptions},
 };
 
-/// The minified text of a style sheet and of everything that it imports.
+/// Returns the minified text of a style sheet and its imports.
 pub(crate) fn bundle(main: &Path) -> Result<String> {
-    // The errors borrow from the sources, which end here: only their text goes on. It names the
-    // file and the line.
+    // The errors borrow from the sources, which are dropped here, so only the text of an error is
+    // passed on. It names the file and the line.
     let files = FileProvider::new();
     let mut sheet = Bundler::new(&files, None, ParserOptions::default())
         .bundle(main)

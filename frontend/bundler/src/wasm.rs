@@ -1,4 +1,4 @@
-//! The WebAssembly of the console and the JavaScript that binds it to the browser.
+//! The WebAssembly of the console, and the JavaScript that binds it to the browser.
 
 use std::{
     collections::BTreeMap,
@@ -13,10 +13,10 @@ use wasm_bindgen_cli_support::Bindgen;
 
 use crate::{cache::hash, mode::Mode, progress::Progress, root::Root};
 
-/// Changes whenever the same WebAssembly would give other bindings.
+/// A part of the cache key. Change it whenever the same WebAssembly would produce other bindings.
 const BINDINGS_VERSION: &[u8] = b"wasm-bindgen 0.2.130, web, 3";
 
-/// What wasm-bindgen makes.
+/// The output of wasm-bindgen.
 pub(crate) struct Bindings {
     /// The ES module that instantiates the WebAssembly.
     pub(crate) js: Vec<u8>,
@@ -26,7 +26,7 @@ pub(crate) struct Bindings {
     pub(crate) snippets: BTreeMap<String, Vec<u8>>,
 }
 
-/// Compiles the crate `frontend` and makes its bindings.
+/// Compiles the crate `frontend` and creates its bindings.
 pub(crate) fn build(root: &Root, mode: Mode, progress: &Progress) -> Result<Bindings> {
     progress.say("wasm", &format!("cargo build -p frontend --profile {}", mode.profile()));
     let compiled = compile(root, mode)?;
@@ -44,13 +44,13 @@ pub(crate) fn build(root: &Root, mode: Mode, progress: &Progress) -> Result<Bind
     }
     bind(&content, mode, &folder)?;
     let bindings = read(&folder)?;
-    // Last, so that an interrupted run is not mistaken for a complete one.
+    // The key is written last, so that an interrupted run does not look complete.
     fs::write(&key_file, key)?;
     Ok(bindings)
 }
 
-/// Runs Cargo in a call of its own (together with the server, features would unify) and returns
-/// the path of the WebAssembly, as Cargo tells it.
+/// Runs Cargo in a separate call, because features would unify with the server's. Returns the path
+/// of the WebAssembly that Cargo reports.
 fn compile(root: &Root, mode: Mode) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -69,8 +69,9 @@ fn compile(root: &Root, mode: Mode) -> Result<PathBuf> {
         .context("cargo told of no WebAssembly of the crate `frontend`")
 }
 
-/// Flags that shorten the paths of source files in panic messages: browsers need not load, nor
-/// learn, where on this machine they are. A TOML array; Cargo appends it to the configured flags.
+/// Returns flags that shorten the paths of source files in panic messages. Browsers then don't load
+/// these paths and don't learn where the sources are on this machine. The result is a TOML array,
+/// which Cargo appends to the configured flags.
 fn short_paths(root: &Root) -> Result<String> {
     let cargo_home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
@@ -85,11 +86,11 @@ fn short_paths(root: &Root) -> Result<String> {
         .filter_map(|folder| folder.to_str())
         .map(|folder| format!("--remap-path-prefix={folder}="))
         .collect();
-    // A JSON array of strings is a TOML one.
+    // A JSON array of strings is also a TOML array.
     Ok(serde_json::to_string(&flags)?)
 }
 
-/// The WebAssembly among Cargo's messages (one JSON object in each line).
+/// Returns the path of the WebAssembly from Cargo's messages (one JSON object per line).
 fn artifact(messages: &str) -> Option<PathBuf> {
     messages
         .lines()
@@ -104,7 +105,8 @@ fn artifact(messages: &str) -> Option<PathBuf> {
 }
 
 fn bind(content: &[u8], mode: Mode, folder: &Path) -> Result<()> {
-    // Not validated: the compiler's output is well formed, and this halves the time.
+    // Validation is off: the compiler's output is well-formed, and skipping the check halves
+    // the time.
     let module = walrus::ModuleConfig::new()
         .strict_validate(false)
         .generate_name_section(mode == Mode::Dev)
@@ -115,7 +117,8 @@ fn bind(content: &[u8], mode: Mode, folder: &Path) -> Result<()> {
         .input_module("frontend", module)
         .web(true)?
         .typescript(false)
-        // The loader names the WebAssembly; without a default, no unhashed name is left in the text.
+        // The loader names the WebAssembly. Without a default path, the script contains no
+        // unhashed name.
         .omit_default_module_path(true)
         .generate(folder)
         .context("wasm-bindgen failed")

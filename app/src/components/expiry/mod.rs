@@ -1,4 +1,4 @@
-//! When a new token shall end: the choice, and what it comes to.
+//! The expiry of a new token: the choice, and the moment that it results in.
 
 mod options;
 
@@ -15,28 +15,28 @@ use crate::{
     forms::FormState,
 };
 
-/// The choice as it stands.
+/// The current choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// The chosen offer's value.
+    /// The value of the chosen option.
     pub value: String,
-    /// What the date field holds.
+    /// The content of the date field.
     pub date: String,
 }
 
-/// What a choice comes to.
+/// The expiry that a choice results in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It ends then.
+    /// The token expires at this moment.
     At(OffsetDateTime),
-    /// It never ends.
+    /// The token never expires.
     Never,
     /// The date is not complete yet.
     Open,
 }
 
 impl Choice {
-    /// What it comes to for a token made at `now`.
+    /// Returns the expiry of a token created now with this choice.
     pub fn end(&self, offers: &[Offer]) -> End {
         match self.value.as_str() {
             NEVER => End::Never,
@@ -51,7 +51,7 @@ impl Choice {
 }
 
 impl End {
-    /// For the summary: `until 18 Aug 2027`.
+    /// Returns the phrase for the summary, such as `until 18 Aug 2027`.
     pub fn phrase(self) -> Option<String> {
         match self {
             Self::At(end) => Some(format!("until {}", day(end))),
@@ -61,8 +61,8 @@ impl End {
     }
 }
 
-/// The choices that policy allows. Each says on which day it ends; hydrated, the exact end of the
-/// chosen one follows in the reader's time and in UTC.
+/// The options that the policy allows. Each shows the day on which the token would expire. Once
+/// hydrated, the exact expiry of the chosen option follows, in the reader's time and in UTC.
 #[component]
 pub fn ExpiryField(
     /// The policy of the workspace.
@@ -71,8 +71,8 @@ pub fn ExpiryField(
     now: OffsetDateTime,
     /// The choice.
     choice: RwSignal<Choice>,
-    /// Whether the reader's time zone is known: `false` on the server and in the first view of the
-    /// browser, which must be the same.
+    /// Whether the reader's time zone is available. It is `false` on the server and in the
+    /// browser's first render, which must be equal.
     #[prop(into)]
     live: Signal<bool>,
 ) -> impl IntoView {
@@ -133,7 +133,7 @@ pub fn ExpiryField(
     }
 }
 
-/// What a choice comes to, exactly.
+/// Renders the exact expiry that a choice results in.
 fn told(end: End, live: bool) -> impl IntoView {
     match end {
         End::Never => "Works until somebody deletes or disables it.".into_any(),
@@ -148,22 +148,22 @@ fn told(end: End, live: bool) -> impl IntoView {
     }
 }
 
-/// `18 Aug 2027`, by the calendar of UTC.
+/// Formats a date in UTC, such as `18 Aug 2027`.
 pub fn day(at: OffsetDateTime) -> String {
     let date = at.to_offset(UtcOffset::UTC).date();
     date.format(format_description!("[day padding:none] [month repr:short] [year]"))
         .unwrap_or_default()
 }
 
-/// `18 Aug 2027, 16:05` where the reader is; nothing on the server, which does not know, and
-/// nothing where that is UTC.
+/// Formats a moment in the reader's time zone, such as `18 Aug 2027, 16:05`. Returns `None` on the
+/// server, which does not know the zone, and if the zone is UTC.
 fn local(at: OffsetDateTime) -> Option<String> {
     let offset = reader_offset(at).filter(|offset| !offset.is_zero())?;
     let here = at.checked_add(offset)?;
     Some(exact(here).trim_end_matches(" UTC").to_owned())
 }
 
-/// How far the reader's clock is ahead of UTC at this moment.
+/// Returns the reader's offset from UTC at this moment.
 #[cfg(feature = "hydrate")]
 fn reader_offset(at: OffsetDateTime) -> Option<Duration> {
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
@@ -179,7 +179,7 @@ fn reader_offset(_: OffsetDateTime) -> Option<Duration> {
     None
 }
 
-/// `2027-08-18`, as a date field holds it.
+/// Formats a date for a date field, such as `2027-08-18`.
 pub fn iso_date(date: Date) -> String {
     date.format(format_description!("[year]-[month]-[day]")).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The lifetimes that the form for a new token offers: pure.
+//! The lifetimes that the form for a new token offers: pure functions.
 
 use domain::{
     expiry::{CHOICES_DAYS, ExpiryChoice},
@@ -6,23 +6,25 @@ use domain::{
 };
 use time::{Date, Duration, OffsetDateTime};
 
-/// One lifetime to choose.
+/// One lifetime to choose from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// What the form submits.
+    /// The value that the form submits.
     pub value: String,
-    /// What it is called.
+    /// The label.
     pub label: String,
-    /// When a token made now would end; `None` when it would not, or when a date is asked for.
+    /// The expiry of a token created now; `None` for no expiry and for the option with a
+    /// date field.
     pub end: Option<OffsetDateTime>,
 }
 
-/// The value of the offer that asks for a date.
+/// The value of the option with a date field.
 pub const DATE: &str = "date";
-/// The value of the offer without an end.
+/// The value of the option without expiry.
 pub const NEVER: &str = "never";
 
-/// What policy allows a token made at `now`, shortest first; then a date, then never.
+/// Returns the lifetimes that the policy allows for a token created at `now`, shortest first,
+/// followed by a date and by no expiry.
 pub fn offers(policy: &Policy, now: OffsetDateTime) -> Vec<Offer> {
     let preset = default_days(policy, now);
     let mut days: Vec<i64> = CHOICES_DAYS.into_iter().chain(preset).collect();
@@ -36,7 +38,7 @@ pub fn offers(policy: &Policy, now: OffsetDateTime) -> Vec<Offer> {
         })
         .collect();
     if let Some(end) = policy.default_expiry(now).filter(|_| preset.is_none()) {
-        // A default that is no whole number of days: named as what it is.
+        // A default that is not a whole number of days cannot be labelled in days.
         let label = "Default of this workspace".to_owned();
         offers.insert(0, Offer { value: "default".to_owned(), label, end: Some(end) });
     }
@@ -47,7 +49,7 @@ pub fn offers(policy: &Policy, now: OffsetDateTime) -> Vec<Offer> {
     offers
 }
 
-/// The offer that policy preselects.
+/// Returns the value of the option that the policy preselects.
 pub fn preselected(policy: &Policy, now: OffsetDateTime) -> String {
     match (policy.default_expiry(now), default_days(policy, now)) {
         (None, _) => NEVER.to_owned(),
@@ -56,18 +58,18 @@ pub fn preselected(policy: &Policy, now: OffsetDateTime) -> String {
     }
 }
 
-/// The first and the last day that the date field takes: tomorrow, and the last whole day that
-/// policy allows.
+/// Returns the first and the last day that the date field accepts: tomorrow, and the last whole day
+/// that the policy allows.
 pub fn date_bounds(policy: &Policy, now: OffsetDateTime) -> (Option<Date>, Option<Date>) {
     let last = policy.latest_expiry(now).and_then(|latest| {
-        // A date means the end of its day, which must not lie beyond the last moment.
+        // A date means the end of that day, which must not be later than the latest allowed moment.
         let day_is_whole = latest.time() >= time::macros::time!(23:59:59);
         if day_is_whole { Some(latest.date()) } else { latest.date().previous_day() }
     });
     (now.date().next_day(), last)
 }
 
-/// When a token ends if `date` is typed into the date field.
+/// Returns the moment at which a token expires if `date` is typed into the date field.
 pub fn end_of_date(date: &str) -> Option<OffsetDateTime> {
     match domain::expiry::parse(date) {
         Ok(ExpiryChoice::At(end)) => Some(end),

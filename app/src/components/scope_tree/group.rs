@@ -1,4 +1,4 @@
-//! One audience of a tree, and its groups.
+//! One audience of the tree with its groups.
 
 use std::collections::BTreeSet;
 
@@ -20,18 +20,19 @@ use super::{
 };
 use crate::components::icon::{Glyph, Icon};
 
-/// The groups of one audience. While the audience is not chosen its boxes are out of the form.
+/// The groups of one audience. Unless the audience is chosen, its boxes are disabled and
+/// not submitted.
 #[component]
 pub fn AudienceScopes(
-    /// What it knows.
+    /// The catalogue of the audience.
     catalogue: Catalogue,
-    /// Its place among the audiences, for ids.
+    /// The position among the audiences, for ids.
     index: usize,
-    /// The audiences that are chosen.
+    /// The chosen audiences.
     audiences: Signal<BTreeSet<AudienceSlug>>,
     /// The tree.
     tree: Tree,
-    /// Takes up whether its groups are open.
+    /// Collects the open state of each group.
     open_groups: OpenGroups,
 ) -> impl IntoView {
     let audience = catalogue.audience.clone();
@@ -93,7 +94,7 @@ fn Group(
 ) -> impl IntoView {
     let name = group.name.to_string();
     let description = group.description.to_string();
-    // The group's own box stands for what can be ticked.
+    // The group's own box covers only the scopes that can be ticked.
     let offered = StoredValue::new({
         let mut offered = group.clone();
         let audience = catalogue.with_value(|catalogue| catalogue.audience.clone());
@@ -105,7 +106,7 @@ fn Group(
     });
     let nothing_offered = offered.with_value(|group| group.scopes.is_empty());
     let group = StoredValue::new(group);
-    // How many of the group are ticked, and what its box says.
+    // The number of granted scopes in the group, and the state of the group's box.
     let count = Memo::new(move |_| {
         let count = |group: StoredValue<ScopeGroup>| {
             marking.with(|marking| group.with_value(|group| marking.count(group)))
@@ -122,7 +123,7 @@ fn Group(
     let forced = move || tree.filter.with(Filter::is_narrow);
     let on_toggle = move |event: Event| {
         let details = event_target::<Element>(&event);
-        // While a filter holds matching groups open, that is not the reader's choice.
+        // While a filter forces matching groups open, the open state is not the reader's choice.
         if !tree.filter.with_untracked(Filter::is_narrow) {
             open.set(details.has_attribute("open"));
         }
@@ -133,8 +134,8 @@ fn Group(
                 catalogue.with_value(|catalogue| toggle_group(catalogue, group, chosen));
             });
         });
-        // The browser has changed the box by itself already; what comes along from elsewhere may
-        // have kept it as it was.
+        // The browser has already toggled the box. Scopes implied by other groups may prevent that
+        // change, so the box is set again.
         let tri = count.get_untracked().1;
         let input = event_target::<HtmlInputElement>(&event);
         input.set_checked(tri == Tri::All);

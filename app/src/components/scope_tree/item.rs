@@ -16,11 +16,11 @@ use super::{
 };
 use crate::components::live::use_announcer;
 
-/// A scope with its box. What comes along with another one is shown ticked, can be reached by
-/// keyboard, and says why it cannot be cleared. What the visitor may not give cannot be ticked.
+/// A scope with its box. An included scope is shown ticked, can be reached by keyboard, and names
+/// the scope that includes it. A scope that the visitor may not grant cannot be ticked.
 #[component]
 pub fn ScopeItem(
-    /// What it is.
+    /// The scope.
     scope: Scope,
     /// Its audience.
     audience: AudienceSlug,
@@ -28,7 +28,7 @@ pub fn ScopeItem(
     id: String,
     /// Its group.
     group: StoredValue<ScopeGroup>,
-    /// The marks of its catalogue.
+    /// The marks of the audience's catalogue.
     marking: Memo<Marking>,
     /// The tree.
     tree: Tree,
@@ -49,7 +49,7 @@ pub fn ScopeItem(
         let name = name.clone();
         move |_| marking.with(|marking| marking.mark(&name))
     });
-    // Before there are scripts a box is what was ticked, no more: it could not change back.
+    // Without scripts, a box shows only what was ticked, because it could not be updated.
     let included =
         Memo::new(move |_| tree.live.get() && mark.with(|mark| matches!(mark, Mark::Included(_))));
     let checked = {
@@ -117,7 +117,7 @@ pub fn ScopeItem(
     }
 }
 
-/// The class and the word of a risk.
+/// Returns the class and the word for a risk.
 pub(super) const fn risk(risk: Risk) -> (&'static str, &'static str) {
     match risk {
         Risk::Read => ("risk risk-read", "read"),
@@ -126,7 +126,7 @@ pub(super) const fn risk(risk: Risk) -> (&'static str, &'static str) {
     }
 }
 
-/// What a scope says of those that come with it.
+/// Returns the note that lists the scopes which a scope implies.
 fn brings(scope: &Scope) -> String {
     let names: Vec<_> = scope.implies.iter().map(ToString::to_string).collect();
     if names.is_empty() { String::new() } else { format!("includes {}", names.join(", ")) }

@@ -1,5 +1,5 @@
-//! The tree of scopes: [`model`] says what its boxes show, [`ScopeTree`] is for choosing, and
-//! [`ScopeList`] shows what a token holds.
+//! The tree of scopes: [`model`] decides what its boxes show, [`ScopeTree`] lets the visitor
+//! choose, and [`ScopeList`] shows the scopes of a token.
 
 pub mod group;
 pub mod item;

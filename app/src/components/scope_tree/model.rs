@@ -1,7 +1,8 @@
-//! What the boxes of a scope tree say: pure, so that it can be tested without a browser.
+//! The state of a scope tree's boxes: pure functions that can be tested without a browser.
 //!
-//! A person chooses some scopes; catalogues say what comes with them. A chosen scope that another
-//! chosen one brings along anyway is shown as included, and only what is left is submitted.
+//! The visitor chooses some scopes, and catalogues state which other scopes they imply. A
+//! chosen scope that another chosen scope implies is shown as included, and only the remaining
+//! ones are submitted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,49 +11,50 @@ use domain::{
     held::HeldScopes,
 };
 
-/// The scopes that somebody ticked, each of one audience.
+/// The ticked scopes, each with its audience.
 pub type Chosen = HeldScopes;
 
-/// What one box shows.
+/// The state of one scope's box.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// Not granted.
     Off,
     /// Ticked.
     Chosen,
-    /// Comes with the named scope.
+    /// Implied by the named scope.
     Included(ScopeName),
 }
 
 impl Mark {
-    /// Whether the token gets this scope.
+    /// Returns whether the token gets this scope.
     pub const fn is_granted(&self) -> bool {
         !matches!(self, Self::Off)
     }
 }
 
-/// What a group's own box shows.
+/// The state of a group's own box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tri {
     /// None of its scopes is granted.
     None,
-    /// Some are.
+    /// Some of its scopes are granted.
     Some,
-    /// All are.
+    /// All of its scopes are granted.
     All,
 }
 
-/// How many scopes of a group, or of a catalogue, are granted.
+/// The numbers of granted and of all scopes of a group, or of a catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
-    /// Granted ones.
+    /// The number of granted scopes.
     pub granted: usize,
-    /// All of them.
+    /// The number of all scopes.
     pub total: usize,
 }
 
 impl Count {
-    /// The state of a box that stands for all of them. A group without scopes has nothing to tick.
+    /// Returns the state of a box that stands for all of these scopes. A group without scopes
+    /// is [`Tri::None`].
     pub const fn tri(self) -> Tri {
         match self.granted {
             0 => Tri::None,
@@ -76,7 +78,8 @@ pub struct Marking {
 }
 
 impl Marking {
-    /// The marks that `chosen` gives. Names that the catalogue does not know are ignored.
+    /// Computes the marks for the scopes in `chosen`. Ignores names that the catalogue does
+    /// not declare.
     pub fn of(catalogue: &Catalogue, chosen: &Chosen) -> Self {
         let mut kept: BTreeSet<ScopeName> = catalogue
             .scopes()
@@ -84,7 +87,8 @@ impl Marking {
             .filter(|name| chosen.holds(&catalogue.audience, name))
             .cloned()
             .collect();
-        // One after another, so that of scopes that imply each other in a circle one stays.
+        // Removes them one by one, so that one scope remains of those that imply each other in
+        // a cycle.
         for name in kept.clone() {
             let others = kept.iter().filter(|other| **other != name);
             if catalogue.closure(others).contains(&name) {
@@ -102,7 +106,7 @@ impl Marking {
         Self { kept, included }
     }
 
-    /// What the box of `name` shows.
+    /// Returns what the box of `name` shows.
     pub fn mark(&self, name: &ScopeName) -> Mark {
         if self.kept.contains(name) {
             Mark::Chosen
@@ -113,12 +117,12 @@ impl Marking {
         }
     }
 
-    /// Whether the token gets this scope.
+    /// Returns whether the token gets this scope.
     pub fn grants(&self, name: &ScopeName) -> bool {
         self.kept.contains(name) || self.included.contains_key(name)
     }
 
-    /// How many scopes of the group are granted.
+    /// Counts the granted scopes of a group.
     pub fn count(&self, group: &ScopeGroup) -> Count {
         Count {
             granted: group.scopes.iter().filter(|scope| self.grants(&scope.name)).count(),
@@ -126,14 +130,14 @@ impl Marking {
         }
     }
 
-    /// How many scopes of the catalogue are granted.
+    /// Counts the granted scopes of the catalogue.
     pub fn count_all(&self, catalogue: &Catalogue) -> Count {
         Count { granted: self.kept.len() + self.included.len(), total: catalogue.scopes().count() }
     }
 }
 
-/// Ticks the whole group, or clears it when all of it is granted already. What scopes of other
-/// groups bring along stays.
+/// Ticks the whole group, or clears it if all of it is granted already. Scopes that are implied by
+/// scopes of other groups stay granted.
 pub fn toggle_group(catalogue: &Catalogue, group: &ScopeGroup, chosen: &mut Chosen) {
     let all = Marking::of(catalogue, chosen).count(group).tri() == Tri::All;
     for scope in &group.scopes {
@@ -145,23 +149,24 @@ pub fn toggle_group(catalogue: &Catalogue, group: &ScopeGroup, chosen: &mut Chos
     }
 }
 
-/// What the tree shows of itself.
+/// The filter of the tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Words that a scope must contain, all of them, in any case; nothing typed fits everything.
+    /// The words that a scope must contain: all of them, in any case. An empty text matches
+    /// every scope.
     pub words: String,
-    /// Only what the token gets.
+    /// Whether only scopes that the token gets are shown.
     pub selected_only: bool,
 }
 
 impl Filter {
-    /// Whether anything may be hidden.
+    /// Returns whether the filter can hide anything.
     pub fn is_narrow(&self) -> bool {
         self.selected_only || !self.words.trim().is_empty()
     }
 
-    /// Whether a scope is shown. Its group's name counts as text of the scope, so that the name of
-    /// a group finds the whole group.
+    /// Returns whether a scope is shown. The group's name counts as part of the scope's text, so
+    /// that searching for it finds the whole group.
     pub fn shows(&self, group: &ScopeGroup, scope: &Scope, marking: &Marking) -> bool {
         if self.selected_only && !marking.grants(&scope.name) {
             return false;
@@ -175,7 +180,7 @@ impl Filter {
         words.all(|word| text.contains(word))
     }
 
-    /// How many scopes of the group are shown.
+    /// Counts the scopes of the group that are shown.
     pub fn count(&self, group: &ScopeGroup, marking: &Marking) -> usize {
         group.scopes.iter().filter(|scope| self.shows(group, scope, marking)).count()
     }

@@ -1,4 +1,4 @@
-//! The tree of a token that exists: what it was granted, and what comes along.
+//! The tree of an existing token: the scopes that it was granted, and those that they imply.
 
 use domain::{
     catalogue::{Catalogue, Scope, ScopeGroup, ScopeName},
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::components::icon::{Glyph, Icon};
 
-/// A token's scopes in the trees of its audiences. Groups of which nothing is granted are closed.
+/// A token's scopes in the trees of its audiences. Groups without a granted scope are closed.
 #[component]
 pub fn ScopeList(
     /// The token.
@@ -72,7 +72,8 @@ pub fn ScopeList(
     }
 }
 
-/// A section of scopes that have no place in a tree; none for no scopes.
+/// Renders a section of scopes that don't appear in a tree. Returns `None` if there are no
+/// such scopes.
 fn beside(
     id: &'static str,
     title: &'static str,
@@ -104,19 +105,19 @@ fn beside(
     })
 }
 
-/// Scopes that the token holds as a part of a pattern.
+/// Returns the scopes that the token holds as parts of a pattern.
 fn parts(chosen: &Chosen, catalogues: &[Catalogue]) -> Vec<HeldScope> {
     beside_the_tree(chosen, catalogues, |catalogue, name| {
         catalogue.declares(name) && catalogue.scopes().all(|scope| scope.name != *name)
     })
 }
 
-/// Scopes that the token holds and that the catalogue of their audience does not know.
+/// Returns the scopes that the token holds but the catalogue of their audience does not declare.
 fn retired(chosen: &Chosen, catalogues: &[Catalogue]) -> Vec<HeldScope> {
     beside_the_tree(chosen, catalogues, |catalogue, name| !catalogue.declares(name))
 }
 
-/// The pairs of which their audience's catalogue says this.
+/// Returns the scopes for which the predicate holds in their audience's catalogue.
 fn beside_the_tree(
     chosen: &Chosen,
     catalogues: &[Catalogue],

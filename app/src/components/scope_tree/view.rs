@@ -1,9 +1,9 @@
-//! The tree to choose from.
+//! The tree to choose scopes from.
 //!
-//! Without scripts it is a form of plain boxes in `<details>`. Hydrated it marks what comes along
-//! with a choice, counts, searches, and gives each group a box of its own. What a choice brings
-//! along is shown ticked and can be reached by keyboard, but not cleared and not submitted: its
-//! note says why.
+//! Without scripts it is a form of plain boxes in `<details>`. Once hydrated, it marks implied
+//! scopes, counts, searches, and gives each group its own box. An implied scope is shown ticked
+//! and can be reached by keyboard, but cannot be cleared and is not submitted; its note gives
+//! the reason.
 
 use std::collections::BTreeSet;
 
@@ -19,34 +19,34 @@ use crate::{
     forms::FormState,
 };
 
-/// The state of a tree, shared by its parts.
+/// The state of a tree, shared by its components.
 #[derive(Clone, Copy)]
 pub struct Tree {
-    /// The scopes that are ticked.
+    /// The ticked scopes.
     pub chosen: RwSignal<Chosen>,
-    /// What is shown of it.
+    /// The filter.
     pub filter: RwSignal<Filter>,
-    /// The scopes that the visitor may not put on tokens: they are shown, and cannot be ticked.
+    /// The scopes that the visitor may not grant to tokens. They are shown, but cannot be ticked.
     pub withheld: StoredValue<BTreeSet<HeldScope>>,
-    /// Whether there are scripts.
+    /// Whether scripts run.
     pub live: Signal<bool>,
 }
 
-/// Whether each group is open.
+/// The open state of each group.
 pub type OpenGroups = StoredValue<Vec<RwSignal<bool>>>;
 
 /// The scopes of all audiences, to choose from.
 #[component]
 pub fn ScopeTree(
-    /// Every audience that could be chosen.
+    /// The catalogues of all audiences that can be chosen.
     catalogues: StoredValue<Vec<Catalogue>>,
-    /// The scopes that the visitor may not put on tokens.
+    /// The scopes that the visitor may not grant to tokens.
     withheld: BTreeSet<HeldScope>,
-    /// The audiences that are.
+    /// The chosen audiences.
     audiences: Signal<BTreeSet<AudienceSlug>>,
-    /// The scopes that are ticked.
+    /// The ticked scopes.
     chosen: RwSignal<Chosen>,
-    /// Whether there are scripts: `false` on the server and in the first view of the browser.
+    /// Whether scripts run: `false` on the server and in the browser's first render.
     #[prop(into)]
     live: Signal<bool>,
 ) -> impl IntoView {
@@ -135,7 +135,7 @@ fn Toolbar(tree: Tree, open_groups: OpenGroups, count: Memo<(usize, usize)>) -> 
         let words = event_target_value(&event);
         tree.filter.update(|filter| filter.words = words);
     };
-    // Return in the search field must not send the form around it.
+    // Enter in the search field must not submit the surrounding form.
     let on_keydown = move |event: leptos::ev::KeyboardEvent| {
         if event.key() == "Enter" {
             event.prevent_default();
@@ -173,7 +173,7 @@ fn Toolbar(tree: Tree, open_groups: OpenGroups, count: Memo<(usize, usize)>) -> 
     }
 }
 
-/// Why nothing is shown.
+/// Returns the reason why no scope is shown.
 fn none_text(filter: &Filter) -> String {
     match filter.words.trim() {
         "" => "No scope is selected yet.".to_owned(),

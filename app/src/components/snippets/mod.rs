@@ -1,7 +1,7 @@
 //! Ready-made calls with a new token, one per language.
 //!
-//! Switching and hiding are done by styles alone (`:has`), so they work without scripts; where a
-//! browser knows no `:has`, all of them are shown.
+//! Switching and hiding use only CSS (`:has`), so they work without scripts. Browsers without
+//! `:has` show all calls.
 
 mod texts;
 
@@ -10,12 +10,12 @@ use leptos::prelude::*;
 pub use self::texts::{SNIPPETS, Snippet, dotenv};
 use crate::{components::copy_button::CopyButton, posted::Secret};
 
-/// The calls, with the secret in them.
+/// The calls, including the secret.
 #[component]
 pub fn Snippets(
     /// The secret.
     secret: Secret,
-    /// Told once one was copied with the secret in it.
+    /// Called after a call was copied with its secret.
     #[prop(into)]
     on_copied: Callback<()>,
 ) -> impl IntoView {

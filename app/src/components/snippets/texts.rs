@@ -1,22 +1,23 @@
-//! Ready-made calls with a new token: pure.
+//! Ready-made calls with a new token: pure functions.
 //!
-//! The secret stands once in each, apart from the text around it, so that it can be hidden.
+//! Each call contains the secret once, separate from the surrounding text, so that it can
+//! be hidden.
 
 /// One example: the text before the secret and the text after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snippet {
-    /// For ids: `curl`.
+    /// The key for ids: `curl`.
     pub key: &'static str,
-    /// For people: `Python requests`.
+    /// The display name: `Python requests`.
     pub label: &'static str,
-    /// Before the secret.
+    /// The text before the secret.
     pub before: &'static str,
-    /// After it; `None` where the text holds no secret.
+    /// The text after the secret; `None` if the example does not contain the secret.
     pub after: Option<&'static str>,
 }
 
-/// The examples. They call the reader's own API, which Tessera cannot know. A secret is made of
-/// letters, digits and an underscore, so it needs no quoting anywhere.
+/// The examples. They call the reader's own API, whose address Tessera cannot know. A secret
+/// consists of letters, digits and an underscore, so it needs no quoting anywhere.
 pub const SNIPPETS: [Snippet; 4] = [
     Snippet {
         key: "curl",
@@ -81,7 +82,7 @@ console.log(response.status, await response.text());"#,
     },
 ];
 
-/// A file that sets an environment variable to the secret.
+/// Returns a file that sets an environment variable to the secret.
 pub fn dotenv(secret: &str) -> String {
     format!("TESSERA_TOKEN={secret}\n")
 }

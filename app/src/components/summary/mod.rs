@@ -1,4 +1,4 @@
-//! What a token may do, in plain words.
+//! A description of what a token may do, in plain words.
 
 mod sentence;
 
@@ -6,10 +6,10 @@ use leptos::prelude::*;
 
 pub use self::sentence::{Part, Subject, plain, sentence};
 
-/// The sentences of [`sentence`].
+/// The sentences that [`sentence`] builds.
 #[component]
 pub fn Sentence(
-    /// Their pieces.
+    /// The pieces of the sentences.
     #[prop(into)]
     parts: Signal<Vec<Part>>,
 ) -> impl IntoView {

@@ -1,9 +1,9 @@
-//! What a token may do, in plain words: "**deploy-bot** can **run** rivers in *Workspace 1*, until
-//! 18 Aug 2027. It cannot change anything or manage tokens."
+//! A description of what a token may do, in plain words: "**deploy-bot** can **run** rivers in
+//! *Workspace 1*, until 18 Aug 2027. It cannot change anything or manage tokens."
 //!
-//! The words come from the scopes' names: what stands behind the last colon is the verb, what
-//! stands before it the thing. A catalogue that names its scopes otherwise still gets a sentence,
-//! only a stiffer one.
+//! The words come from the names of the scopes: the part after the last colon is the verb, the part
+//! before it is the thing. If a catalogue names its scopes differently, the result is still a
+//! sentence, only a stiffer one.
 
 use domain::catalogue::{Catalogue, Risk, Scope, TESSERA_AUDIENCE};
 
@@ -14,29 +14,29 @@ use crate::components::scope_tree::model::{Chosen, Marking};
 pub enum Part {
     /// Plain words.
     Text(String),
-    /// What matters: the token's name, its verbs.
+    /// An important word: the token's name, or a verb.
     Strong(String),
     /// The workspace's name.
     Em(String),
 }
 
-/// What the sentence is about.
+/// The subject of the sentences.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
-    /// The token's name; empty while nothing is typed.
+    /// The token's name; empty until a name is typed.
     pub name: String,
-    /// The workspace's name for people.
+    /// The workspace's display name.
     pub workspace: String,
-    /// The ranges from which the token may be used; empty is from anywhere.
+    /// The address ranges from which the token may be used. An empty list means from anywhere.
     pub ranges: Vec<String>,
-    /// When it ends, such as `until 18 Aug 2027`; `None` while that is not known.
+    /// The expiry as a phrase, such as `until 18 Aug 2027`; `None` if it is unknown.
     pub end: Option<String>,
 }
 
-/// Things named before the rest is only counted.
+/// The largest number of things that a phrase names before it only counts the rest.
 const THINGS_MAX: usize = 6;
 
-/// The sentences about a token with the scopes `chosen` for `audiences`.
+/// Builds the sentences about a token with the scopes `chosen` for `audiences`.
 pub fn sentence(subject: &Subject, audiences: &[Catalogue], chosen: &Chosen) -> Vec<Part> {
     let mut granted = Vec::new();
     let mut denied = Vec::new();
@@ -89,7 +89,7 @@ pub fn sentence(subject: &Subject, audiences: &[Catalogue], chosen: &Chosen) -> 
     parts
 }
 
-/// The same as one line of text, for a screen reader's announcement or a title.
+/// Returns the same sentences as one line of text, for a screen reader's announcement or a title.
 pub fn plain(parts: &[Part]) -> String {
     parts
         .iter()
@@ -99,7 +99,7 @@ pub fn plain(parts: &[Part]) -> String {
         .collect()
 }
 
-/// Verbs that share their things, or things that share their verbs.
+/// Verbs and the things that they apply to.
 struct Phrase {
     verbs: Vec<String>,
     things: Vec<String>,
@@ -134,7 +134,7 @@ fn push_abilities(parts: &mut Vec<Part>, granted: &[&Scope]) {
     }
 }
 
-/// Collects the verbs of each thing, then the things that share all their verbs.
+/// Collects the verbs of each thing, then merges things that have the same verbs.
 fn phrases(scopes: &[&Scope]) -> Vec<Phrase> {
     let mut by_thing: Vec<(String, Vec<String>)> = Vec::new();
     for scope in scopes {
@@ -159,7 +159,7 @@ fn phrases(scopes: &[&Scope]) -> Vec<Phrase> {
     phrases
 }
 
-/// `rivers:run` gives "run" and "rivers"; a name without a colon is all verb.
+/// Splits a name: `rivers:run` becomes "run" and "rivers". A name without a colon is only a verb.
 fn words(name: &str) -> (String, String) {
     let (thing, verb) = name.rsplit_once(':').unwrap_or(("", name));
     let spoken = |text: &str| text.replace([':', '-', '_', '.'], " ");
@@ -170,7 +170,7 @@ fn words(name: &str) -> (String, String) {
     (verb, spoken(thing))
 }
 
-/// "a", "a and b", "a, b and c".
+/// Joins words: "a", "a and b", "a, b and c".
 fn listed(words: &[String], joint: &str) -> String {
     match words {
         [] => String::new(),

@@ -11,14 +11,14 @@ use crate::{
     pages::{member_list::MemberList, overview::use_workspace_slug, workspaces::role_name},
 };
 
-/// The fields of the form that invites.
+/// The fields of the invitation form.
 const FIELDS: &[FieldName] = &[
     FieldName::new("user", "E-mail address"),
     FieldName::new("role", "Role"),
     FieldName::new("grants", "Scopes"),
 ];
 
-/// The members of a workspace and its invitations, for those who manage them.
+/// The members of a workspace and its invitations, for visitors who may manage them.
 #[component]
 pub fn MembersPage() -> impl IntoView {
     let slug = use_workspace_slug();
@@ -46,12 +46,12 @@ fn Everybody(view: MembersView) -> impl IntoView {
     }
 }
 
-/// The form that invites a person, or adds a user at once.
+/// The form that invites a person, or adds a user directly.
 #[component]
 fn Invite(
-    /// The path of the page, which the form posts to.
+    /// The path of the page, to which the form posts.
     page: String,
-    /// Whether the visitor adds users at once, instead of inviting them.
+    /// Whether the visitor adds users directly, instead of inviting them.
     adds_at_once: bool,
 ) -> impl IntoView {
     let (title, note) = if adds_at_once {
@@ -84,7 +84,7 @@ fn Invite(
     }
 }
 
-/// The invitations that were not accepted and have not expired.
+/// The invitations that are neither accepted nor expired.
 #[component]
 fn Invitations(
     /// The invitations.

@@ -1,4 +1,4 @@
-//! The invitations of the person who is signed in.
+//! The invitations of the signed-in user.
 
 use domain::{
     token::UserSummary,
@@ -13,7 +13,7 @@ use crate::{
     pages::{sidebar::initials, workspaces::role_name},
 };
 
-/// The invitations of the person who is signed in.
+/// The invitations of the signed-in user.
 #[component]
 pub fn InvitationsPage() -> impl IntoView {
     let invitations = Resource::new(|| (), |()| load_invitations());
@@ -41,7 +41,8 @@ fn list(own: OwnInvitations) -> impl IntoView {
     Either::Right(view! { <ul class="cards">{cards}</ul> })
 }
 
-/// Says who invites. A token says whom it acts for, but the person who made it is the one who invites.
+/// Names the inviter. For an invitation sent through a token, it names the token's creator, who
+/// invites, and the user whom the token acts as.
 fn inviter(invited_by: UserSummary, token: Option<InvitingToken>) -> impl IntoView {
     let Some(InvitingToken { name, made_by, .. }) = token else {
         return Either::Left(view! {

@@ -1,4 +1,4 @@
-//! The two pages.
+//! The two pages as the server renders them.
 
 use domain::problem::ProblemCode;
 use leptos::{either::EitherOf3, prelude::*};
@@ -23,10 +23,10 @@ const FIELDS: &[FieldName] = &[
 ];
 const RULE: &str = "At least 15 characters, such as four or more unrelated words.";
 
-/// Shown for a link that does not work any more.
+/// The text of the page for a link that no longer works.
 const DEAD: &str = "A link to choose a password works once and for 24 hours, and a newer link replaces it. Ask an administrator of this instance for a new one.";
 
-/// Change one's own password.
+/// The page that changes the visitor's own password.
 #[component]
 pub fn PasswordPage() -> impl IntoView {
     let account = Resource::new(|| (), |()| load_account());
@@ -56,7 +56,7 @@ fn ChangeForm(account: OwnAccount) -> impl IntoView {
     let lead = "When you change it, your other sessions end. You stay signed in here.".into_any();
     view! {
         <PageHead title="Password" lead/>
-        // The outer box is as wide as the heading, so that the form begins where it does.
+        // The outer box is as wide as the heading, so that the form aligns with it.
         <div><div class="password-form">
             {warning}
             <EnhancedForm action=ACTION fields=FIELDS button="Change password">
@@ -78,13 +78,13 @@ fn ChangeForm(account: OwnAccount) -> impl IntoView {
     }
 }
 
-/// Tells password managers whose password it is.
+/// A hidden field from which password managers learn whose password it is.
 #[component]
 fn Username(email: String) -> impl IntoView {
     view! { <input type="text" name="username" autocomplete="username" value=email readonly hidden/> }
 }
 
-/// Set a password by a one-time link, as long as the link works.
+/// The page that sets a password through a one-time link, if the link works.
 #[component]
 pub fn ResetPasswordPage() -> impl IntoView {
     let secret = use_params_map().with_untracked(|params| params.get("secret")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What can be done with a token, from its row and from its panel.
+//! The actions on a token, in its row and in its panel.
 
 use domain::token::Token;
 use leptos::prelude::*;
@@ -10,14 +10,14 @@ use crate::{
     notice::Notice,
 };
 
-/// The menu of a row: all that is neither View nor the trash can.
+/// The menu of a row: all actions except View and Delete.
 #[component]
 pub fn RowMenu(
     /// The token.
     token: Token,
     /// The paths of its workspace.
     paths: Paths,
-    /// The place in the list: the way back.
+    /// The place in the list to return to.
     place: Place,
 ) -> impl IntoView {
     let name = token.name.clone();
@@ -50,7 +50,7 @@ pub fn RowMenu(
     };
     let menu = format!("more-{}", token.id);
     view! {
-        // A popover lies over everything: the table's edge would cut off any other menu.
+        // The menu is a popover, because the table's edge would clip any other menu.
         <button class="icon-button" type="button" popovertarget=menu.clone()
             aria-label=format!("More for {name}") title="More">
             <Icon glyph=Glyph::More/>
@@ -66,7 +66,7 @@ pub fn RowMenu(
     }
 }
 
-/// A thing of a menu that is done at once: a form with one button.
+/// A menu item that acts immediately: a form with one button.
 #[component]
 fn PostItem(
     token: Token,
@@ -95,7 +95,7 @@ pub fn PanelActions(
     token: Token,
     /// The paths of its workspace.
     paths: Paths,
-    /// The place in the list: the way back.
+    /// The place in the list to return to.
     place: Place,
 ) -> impl IntoView {
     let id = token.id;

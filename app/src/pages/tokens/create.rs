@@ -1,4 +1,4 @@
-//! Add Token: the panel with the form, and the one that shows the new token.
+//! Add Token: the panel with the form, and the panel that shows the new token.
 
 use domain::problem::ProblemCode;
 use leptos::{
@@ -31,7 +31,7 @@ use crate::{
     posted::{Minted, Outcome, use_posted},
 };
 
-/// Add Token.
+/// The Add Token panel.
 #[component]
 pub fn TokenCreatePage() -> impl IntoView {
     let workspace = use_workspace_slug();
@@ -54,7 +54,7 @@ pub fn TokenCreatePage() -> impl IntoView {
     })
 }
 
-/// The answer to a post that made a token: a page that is never hydrated.
+/// The response to a post that created a token: a page that is never hydrated.
 #[component]
 fn Created(minted: Minted) -> impl IntoView {
     let workspace = minted.token.workspace.to_string();
@@ -68,7 +68,7 @@ fn Created(minted: Minted) -> impl IntoView {
     }
 }
 
-/// The panel of the form, which becomes the one that shows the token.
+/// The panel with the form. After the token is created, it shows the token instead.
 #[component]
 fn Create(form: TokenForm, workspace: String, search: String) -> impl IntoView {
     let place = Place::read(&search);
@@ -150,7 +150,7 @@ fn Create(form: TokenForm, workspace: String, search: String) -> impl IntoView {
     }
 }
 
-/// The form was sent twice: a reload, or an answer that got lost on its way.
+/// The message for a form that was submitted twice: after a reload, or after a lost response.
 #[component]
 fn Already(list: String, new: String) -> impl IntoView {
     let notice = NodeRef::<html::Div>::new();
@@ -187,12 +187,12 @@ fn lead(minted: &Minted) -> impl IntoView + use<> {
     }
 }
 
-/// The list with the new token's row marked.
+/// Returns the address of the list with the new token's row marked.
 fn done_path(workspace: &str, minted: &Minted) -> String {
     Paths::new(workspace).list(&Place { created: Some(minted.token.id), ..Place::default() })
 }
 
-/// What the form starts with: what was posted, or what a link says.
+/// Returns the form's initial values, from the post or from the link.
 fn first_draft(form: &TokenForm, action: &str, search: &str) -> Draft {
     if let Some(posted) = use_posted().filter(|posted| posted.path == action) {
         let values = posted.values.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -203,7 +203,8 @@ fn first_draft(form: &TokenForm, action: &str, search: &str) -> Draft {
     Draft::read(values, Source::Link, form)
 }
 
-/// Asks by the browser's own dialog, which no style or script of ours can break.
+/// Asks for confirmation in the browser's own dialog, which works whatever the console's styles and
+/// scripts do.
 fn confirm(question: &str) -> bool {
     window().confirm_with_message(question).unwrap_or(true)
 }

@@ -1,4 +1,4 @@
-//! The question whether to delete a token.
+//! The confirmation before a token is deleted.
 
 use leptos::prelude::*;
 
@@ -17,7 +17,7 @@ use crate::{
     notice::Notice,
 };
 
-/// The question whether to delete a token.
+/// The confirmation before a token is deleted.
 #[component]
 pub fn TokenDeletePage() -> impl IntoView {
     one_token(true, |detail, place| view! { <Question detail place/> }.into_any())

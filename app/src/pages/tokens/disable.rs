@@ -1,4 +1,4 @@
-//! The question whether to disable a token. Enabling it again needs none.
+//! The confirmation before a token is disabled. Enabling it again needs no confirmation.
 
 use leptos::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::{
     notice::Notice,
 };
 
-/// The question whether to disable a token.
+/// The confirmation before a token is disabled.
 #[component]
 pub fn TokenDisablePage() -> impl IntoView {
     one_token(true, |detail, place| view! { <Question detail place/> }.into_any())

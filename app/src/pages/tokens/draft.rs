@@ -1,7 +1,8 @@
-//! What the form for a new token holds, before and while somebody fills it in: pure.
+//! The values of the form for a new token, before and while the visitor fills it in:
+//! pure functions.
 //!
-//! A draft has three sources, all of them pairs as a form sends them: a link that prefills the
-//! form, a post that failed, and what somebody typed before the page was hydrated.
+//! A draft has three possible sources, all of them pairs as a form submits them: a link that
+//! prefills the form, a post that failed, and values typed before the page was hydrated.
 
 use std::collections::BTreeSet;
 
@@ -26,33 +27,34 @@ pub struct Draft {
     pub name: String,
     /// The description.
     pub description: String,
-    /// Whom the token acts as: a user's id.
+    /// The id of the owner, the user whom the token acts as.
     pub user: String,
     /// The audiences.
     pub audiences: BTreeSet<AudienceSlug>,
     /// The scopes.
     pub chosen: Chosen,
-    /// The end.
+    /// The expiry.
     pub expiry: Choice,
-    /// Addresses, as typed.
+    /// The address ranges, as typed.
     pub ip_allow: String,
-    /// How often it may be used, as typed.
+    /// The rate limit, as typed.
     pub rate_limit: String,
-    /// Scopes of the source that no catalogue knows, or that the visitor may not put on tokens.
+    /// Scopes of the source that no catalogue declares, or that the visitor may not grant
+    /// to tokens.
     pub unknown: Vec<String>,
 }
 
-/// Where a draft comes from.
+/// The source of a draft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A link that may leave out anything: what it leaves out is as policy presets it.
+    /// A link. The policy presets everything that it leaves out.
     Link,
-    /// The form itself: what it leaves out was not chosen.
+    /// The form itself. A value that it leaves out was not chosen.
     Form,
 }
 
 impl Draft {
-    /// Reads pairs.
+    /// Reads a draft from pairs of names and values.
     pub fn read<'a>(
         pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
         source: Source,
@@ -72,7 +74,7 @@ impl Draft {
             rate_limit: String::new(),
             unknown: Vec::new(),
         };
-        // Names of scopes that do not say of which audience they are.
+        // Names of scopes without an audience.
         let mut flat = Vec::new();
         for (name, value) in pairs {
             match name {
@@ -109,7 +111,8 @@ impl Draft {
 }
 
 impl Draft {
-    /// Chooses scopes in each of the draft's audiences that offers them; in any audience when it has none.
+    /// Chooses each scope in every audience of the draft that offers it, or in every audience that
+    /// offers it if the draft has no audiences.
     fn choose_flat(&mut self, scopes: &[ScopeName], form: &TokenForm) {
         let audiences: Vec<AudienceSlug> = form
             .catalogues
@@ -126,7 +129,7 @@ impl Draft {
     }
 }
 
-/// Whether the form has a box for this scope that can be ticked.
+/// Returns whether the form has a box for this scope that can be ticked.
 fn offers(form: &TokenForm, audience: &AudienceSlug, scope: &ScopeName) -> bool {
     let known = form.catalogues.iter().filter(|catalogue| catalogue.audience == *audience);
     let pair = HeldScope { audience: audience.clone(), scope: scope.clone() };
@@ -134,7 +137,7 @@ fn offers(form: &TokenForm, audience: &AudienceSlug, scope: &ScopeName) -> bool 
         && !form.withheld.contains(&pair)
 }
 
-/// A user's id, told by id or e-mail address. Only those whom the form offers.
+/// Finds a user by id or email address, among those that the form offers. Returns the user's id.
 fn user(told: &str, form: &TokenForm) -> Option<String> {
     let members = form.members.iter().map(|member| &member.user);
     members
@@ -143,7 +146,8 @@ fn user(told: &str, form: &TokenForm) -> Option<String> {
         .map(|user| user.id.to_string())
 }
 
-/// The audiences of the scopes; without scopes the one that a new instance starts with.
+/// Returns the audiences of the scopes. Without scopes, returns the default audience, or the first
+/// audience that is not Tessera's own.
 fn fitting_audiences(chosen: &Chosen, form: &TokenForm) -> BTreeSet<AudienceSlug> {
     let fitting: BTreeSet<_> = form
         .catalogues
@@ -163,7 +167,7 @@ fn fitting_audiences(chosen: &Chosen, form: &TokenForm) -> BTreeSet<AudienceSlug
         .collect()
 }
 
-/// The address ranges in a text, separated by commas or white space.
+/// Splits a text into address ranges, which are separated by commas, semicolons or white space.
 pub fn ranges(text: &str) -> Vec<String> {
     text.split([',', ';', ' ', '\n', '\r', '\t'])
         .filter(|range| !range.is_empty())

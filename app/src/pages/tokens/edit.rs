@@ -1,5 +1,5 @@
-//! Change a token: what it is called, when it ends, where it may be used from. Scopes only shrink
-//! here: whoever needs more makes another token.
+//! The panel that changes a token: its name, its expiry, and where it may be used from. Scopes can
+//! only be removed here; more scopes require another token.
 
 use domain::{policy::Policy, token::Token};
 use leptos::prelude::*;
@@ -31,10 +31,10 @@ const FIELDS: &[FieldName] = &[
     FieldName::new("scopes", "Scopes"),
 ];
 
-/// The choice that leaves the end as it is.
+/// The option that keeps the current expiry.
 const KEEP: &str = "keep";
 
-/// Change a token.
+/// The panel that changes a token.
 #[component]
 pub fn TokenEditPage() -> impl IntoView {
     one_token(true, |detail, place| view! { <Edit detail place/> }.into_any())
@@ -53,7 +53,8 @@ fn Edit(detail: TokenDetail, place: Place) -> impl IntoView {
     view! {
         <Panel title=format!("Edit {name}") close_href=list.clone() size="panel-wide">
             <EnhancedForm action class="panel-form" fields=FIELDS button="Save" state=state on_done>
-                // Whoever saves changes what they saw: a change in between is not overwritten.
+                // The version lets the server refuse the change if the token has changed since this
+                // page was loaded.
                 <input type="hidden" name="version" value=token.version.to_string()/>
                 <div class="panel-body form-fields">
                     <Field name="name" label="Name" autocomplete="off" value=token.name.clone()/>
@@ -79,7 +80,7 @@ fn Edit(detail: TokenDetail, place: Place) -> impl IntoView {
     }
 }
 
-/// When it ends: as now, or one of the choices that policy allows.
+/// The expiry: the current one, or one of the options that the policy allows.
 #[component]
 fn EndField(token: Token, policy: Policy, now: OffsetDateTime) -> impl IntoView {
     let control = Control::new("expires", "expires_at", true);
@@ -119,7 +120,7 @@ fn EndField(token: Token, policy: Policy, now: OffsetDateTime) -> impl IntoView 
     }
 }
 
-/// The scopes that it has: each can be taken away.
+/// The token's scopes, each of which can be removed.
 #[component]
 fn ScopesLeft(token: Token) -> impl IntoView {
     let state = use_context::<FormState>();

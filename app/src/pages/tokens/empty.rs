@@ -1,4 +1,4 @@
-//! What the list says when it has no rows: none were made yet, or none match.
+//! The replacement for an empty list: no token was created yet, or none match.
 
 use domain::access::TokenReach;
 use leptos::prelude::*;
@@ -9,12 +9,12 @@ use crate::components::{
     icon::{Glyph, Icon},
 };
 
-/// No token was made yet: what a token is, and the way to the first.
+/// The message that no token was created yet: what a token is, and a link to create the first.
 #[component]
 pub fn NoTokens(
     /// The workspace's paths.
     paths: Memo<Paths>,
-    /// Which tokens the visitor reaches.
+    /// The tokens that the visitor can reach.
     reach: Memo<TokenReach>,
 ) -> impl IntoView {
     let title = move || match reach.get() {
@@ -47,10 +47,10 @@ pub fn NoTokens(
     }
 }
 
-/// Nothing matches what was asked for.
+/// The message that no token matches the search.
 #[component]
 pub fn NoMatch(
-    /// What was asked for.
+    /// The search.
     place: Place,
     /// The workspace's paths.
     paths: Paths,

@@ -1,4 +1,4 @@
-//! Fields of the form for a new token that are more than a line of text.
+//! The fields of the form for a new token that are more than a line of text.
 
 use domain::{access::TokenReach, catalogue::Catalogue, roles::UserKind};
 use leptos::{either::Either, ev::Event, prelude::*, web_sys::Element};
@@ -10,12 +10,12 @@ use crate::{
     forms::{Control, Field, FieldFrame, FormState},
 };
 
-/// Whom the token acts as: chosen, or oneself.
+/// The choice of the user whom the token acts as. Fixed to the visitor if there is no choice.
 #[component]
 pub fn UserField(
-    /// What the form offers.
+    /// The data of the form.
     form: TokenForm,
-    /// The chosen user's id.
+    /// The id of the chosen user.
     user: RwSignal<String>,
 ) -> impl IntoView {
     let me = form.visitor.user.clone();
@@ -130,15 +130,15 @@ pub fn AudienceField(
     }
 }
 
-/// What the field for a rate limit takes.
+/// The help text of the rate limit field.
 pub const RATE_HELP: &str = "Uses in a time: 600/60s, 10000/1h. Empty: as often as anybody likes.";
 
-/// Where and how often the token may be used.
+/// The restrictions on where and how often the token may be used.
 #[component]
 pub fn Restrictions(
     /// The form's values.
     values: Values,
-    /// Whether it starts open.
+    /// Whether the section starts open.
     open: bool,
 ) -> impl IntoView {
     let state = use_context::<FormState>();
@@ -153,7 +153,7 @@ pub fn Restrictions(
             rate => format!("{from}, {rate}"),
         }
     };
-    // An error must be seen; beyond that it is the reader's choice.
+    // The section opens to show an error; otherwise the reader opens and closes it.
     let failed = move || {
         state.is_some_and(|state| {
             ["ip_allow", "rate_limit"].iter().any(|field| state.error(field).is_some())

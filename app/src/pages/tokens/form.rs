@@ -23,7 +23,7 @@ use crate::{
     posted::Outcome,
 };
 
-/// How fields are called where the form says what is wrong with them.
+/// The fields' labels in the error summary.
 const FIELDS: &[FieldName] = &[
     FieldName::new("name", "Name"),
     FieldName::new("description", "Description"),
@@ -35,22 +35,22 @@ const FIELDS: &[FieldName] = &[
     FieldName::new("rate_limit", "Rate limit"),
 ];
 
-/// The values that the summary is made of.
+/// The values that the summary describes.
 #[derive(Clone, Copy)]
 pub struct Values {
     /// The name.
     pub name: RwSignal<String>,
-    /// Whom the token acts as.
+    /// The id of the user whom the token acts as.
     pub user: RwSignal<String>,
     /// The audiences.
     pub audiences: RwSignal<BTreeSet<AudienceSlug>>,
     /// The scopes.
     pub chosen: RwSignal<Chosen>,
-    /// The end.
+    /// The expiry.
     pub expiry: RwSignal<Choice>,
-    /// Addresses, as typed.
+    /// The address ranges, as typed.
     pub ip_allow: RwSignal<String>,
-    /// How often, as typed.
+    /// The rate limit, as typed.
     pub rate_limit: RwSignal<String>,
 }
 
@@ -78,30 +78,30 @@ impl Values {
     }
 }
 
-/// The form for a new token: body and foot of its panel.
+/// The form for a new token: the body and foot of its panel.
 #[component]
 pub fn CreateForm(
-    /// What it offers.
+    /// The data of the form.
     form: TokenForm,
-    /// What it starts with.
+    /// The initial values.
     draft: Draft,
-    /// Its state.
+    /// The form's state.
     state: FormState,
     /// The path to post to.
     action: String,
-    /// Where Cancel leads.
+    /// The target of Cancel.
     cancel_href: String,
-    /// Set once something was typed.
+    /// Set after the visitor typed or chose something.
     typed: RwSignal<bool>,
-    /// Asked before Cancel leads on; `false` stays.
+    /// Called before Cancel leads away; `false` stays on the page.
     may_cancel: Callback<(), bool>,
-    /// Told when the token was made.
+    /// Called after the token was created.
     on_done: Callback<Outcome>,
 ) -> impl IntoView {
     let values = Values::new(&draft);
     let live = RwSignal::new(false);
-    // What somebody typed or ticked before there were scripts is theirs: it is read before this
-    // view takes the form over.
+    // Reads the values that the visitor typed or ticked before the scripts ran, because this view
+    // is about to take over the form.
     let before = typed_before();
     let first = draft.clone();
     let stored = StoredValue::new(form.clone());
@@ -182,7 +182,7 @@ fn unknown_scopes(names: &[String]) -> impl IntoView + use<> {
     }
 }
 
-/// What the form of the server's page holds when the browser takes it over.
+/// Returns the values of the form in the server's page, before the browser takes it over.
 #[cfg(feature = "hydrate")]
 fn typed_before() -> Option<String> {
     use wasm_bindgen::JsCast;

@@ -24,23 +24,24 @@ use crate::{
     problem::ConsoleError,
 };
 
-/// Tells the list that its tokens have changed: a context of the panels over it.
+/// The version of the list, which panels increase after changing tokens: a context of the panels
+/// over the list.
 #[derive(Clone, Copy, Debug)]
 pub struct ListVersion(RwSignal<u32>);
 
 impl ListVersion {
-    /// Has the list read again.
+    /// Reloads the list.
     pub fn bump(self) {
         self.0.update(|version| *version += 1);
     }
 }
 
-/// The version of the list under this panel.
+/// Returns the version of the list below this panel.
 pub(super) fn use_list_version() -> ListVersion {
     use_context::<ListVersion>().unwrap_or_else(|| ListVersion(RwSignal::new(0)))
 }
 
-/// The list's resource as its parts see it.
+/// The list's resource.
 type List = Resource<Result<TokenList, ConsoleError>>;
 
 /// The list of a workspace's tokens.
@@ -49,7 +50,7 @@ pub fn TokensPage() -> impl IntoView {
     let workspace = use_workspace_slug();
     let search = use_location().search;
     let place = Memo::new(move |_| search.with(|search| Place::read(search)));
-    // The marked row changes nothing about what is read.
+    // The query leaves out the marked row, so that marking one does not reload the list.
     let query = Memo::new(move |_| place.with(Place::to_query));
     let version = RwSignal::new(0);
     provide_context(ListVersion(version));
@@ -69,8 +70,8 @@ pub fn TokensPage() -> impl IntoView {
     }
 }
 
-/// Everything that depends on what was read. A component of its own, so that reading the resource
-/// is known to the transition around it.
+/// Everything that depends on the loaded list. It is a separate component, so that the surrounding
+/// transition notices that the resource is read.
 #[component]
 fn Body(
     list: List,
@@ -126,8 +127,8 @@ fn Body(
     }
 }
 
-/// Heading and Add Token. The document's title is told outside of the transition, before that of
-/// a panel, which shall win.
+/// The heading and Add Token. The document's title is set outside of the transition, before a
+/// panel's title, because the panel's must win.
 #[component]
 fn Head(
     name: Memo<String>,
@@ -137,7 +138,7 @@ fn Head(
 ) -> impl IntoView {
     let heading = NodeRef::<html::H1>::new();
     let focus = move || {
-        // It is built before it is put into the page.
+        // The heading is created before it is inserted into the page.
         request_animation_frame(move || {
             if let Some(heading) = heading.get_untracked() {
                 let _ = heading.focus();
@@ -147,8 +148,8 @@ fn Head(
     let first_page = is_first_page();
     Effect::new(move |before: Option<Option<String>>| {
         let cursor = place.with(|place| place.cursor.clone());
-        // Somebody came from another page of the console, or turned to another page of the list.
-        // Who types or chooses above the list stays there.
+        // The visitor came from another page of the console, or opened another page of the list.
+        // While they type or choose in the toolbar, the focus stays there.
         let come = before.is_none() && !first_page;
         let turned = before.is_some_and(|before| before != cursor);
         if come || (turned && !is_typing()) {
@@ -156,7 +157,8 @@ fn Head(
         }
         cursor
     });
-    // Of the whole workspace, or of the visitor alone; to change, or to see.
+    // The words depend on whether the visitor reaches only their own tokens or the whole
+    // workspace's, and on whether they may change them.
     let words = move || match reach.get() {
         TokenReach::Own => (
             "Your API tokens",
@@ -192,13 +194,13 @@ fn Head(
     }
 }
 
-/// Whether the focus is on a control of the toolbar.
+/// Returns whether the focus is on a control of the toolbar.
 fn is_typing() -> bool {
     let element = document().active_element();
     element.is_some_and(|element| matches!(element.tag_name().as_str(), "INPUT" | "SELECT"))
 }
 
-/// Warns who makes tokens from nine tenths of the nearer limit on.
+/// A warning for visitors who may create tokens, shown from nine tenths of the nearer limit on.
 #[component]
 fn NearLimit(quota: Memo<Option<Quota>>, reach: Memo<TokenReach>) -> impl IntoView {
     move || {
@@ -213,7 +215,7 @@ fn NearLimit(quota: Memo<Option<Quota>>, reach: Memo<TokenReach>) -> impl IntoVi
     }
 }
 
-/// Says that a token was made, when its row is marked.
+/// The message that a token was created, shown while its row is marked.
 #[component]
 fn Created(
     shown: Memo<Option<TokenList>>,
@@ -228,7 +230,7 @@ fn Created(
             items.iter().find(|token| token.id == id).map(|token| (id, token.name.clone()))
         })
     });
-    // Who made a token in a dialog finds themselves at its row.
+    // After a token was created in a dialog, the focus moves to its row.
     Effect::new(move |before: Option<bool>| {
         if let Some((id, _)) = marked.get()
             && (before.is_some() || !first_page)
@@ -253,7 +255,7 @@ fn Created(
     }
 }
 
-/// Focuses a row's View button, after the dialog over the list has gone.
+/// Focuses a row's View button, after the dialog over the list is gone.
 fn focus_row(id: TokenId) {
     let focus = move || {
         let row = document().get_element_by_id(&format!("view-{id}"));
@@ -264,7 +266,7 @@ fn focus_row(id: TokenId) {
     set_timeout(focus, std::time::Duration::from_millis(60));
 }
 
-/// The table with its pages, or that nothing matches.
+/// The table with its pagination, or the message that no token matches.
 #[component]
 fn Rows(
     shown: Memo<Option<TokenList>>,
@@ -284,7 +286,7 @@ fn Rows(
     }
 }
 
-/// What stands beside the search: how many match, and the quota.
+/// Returns the text beside the search: the number of matches, and the quota.
 fn count_text(list: Option<&TokenList>, place: &Place) -> String {
     let Some(list) = list else { return String::new() };
     let quota = quota_text(list.overview.counts.total, list.overview.quota);
@@ -301,8 +303,8 @@ fn count_text(list: Option<&TokenList>, place: &Place) -> String {
     format!("{matches}{unused} · {quota}")
 }
 
-/// "37 tokens", or "37 of 200 tokens" where there is a limit. Where the limit is the whole
-/// instance's, its tokens are told apart from the workspace's.
+/// Returns "37 tokens", or "37 of 200 tokens" if there is a limit. If the limit counts the tokens
+/// of all workspaces, the workspace's own tokens are stated separately.
 fn quota_text(total: i64, quota: Option<Quota>) -> String {
     match (total, quota) {
         (_, Some(Quota { used, limit })) if used == total => format!("{total} of {limit} tokens"),

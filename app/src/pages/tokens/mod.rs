@@ -1,12 +1,12 @@
 //! Settings → API Tokens: the list, and the panels over it.
 //!
-//! - [`list`] with [`toolbar`], [`table`], [`row`], [`status`] and [`empty`]; where the reader is
-//!   stands in the URL: [`place`].
-//! - [`create`] with [`form`], its `fields` and its `summary`; what the form holds: [`draft`].
-//! - [`view`], [`edit`], [`rotate`], [`reveal`], [`disable`] and [`delete`] are about [`one`] token; [`actions`] leads to
-//!   them. Their addresses: [`paths`].
+//! - [`list`] with [`toolbar`], [`table`], [`row`], [`status`] and [`empty`]. The URL holds the
+//!   reader's place in the list: [`place`].
+//! - [`create`] with [`form`], its `fields` and its `summary`. The form's values: [`draft`].
+//! - [`view`], [`edit`], [`rotate`], [`reveal`], [`disable`] and [`delete`] are about [`one`]
+//!   token; [`actions`] links to them. Their addresses: [`paths`].
 //!
-//! To add a panel: a file here, an address in [`paths`], a route in [`crate::app`].
+//! To add a panel: add a file here, an address in [`paths`], and a route in [`crate::app`].
 
 pub mod actions;
 pub mod create;
@@ -42,7 +42,7 @@ pub use view::TokenViewPage;
 
 #[cfg(test)]
 pub(crate) mod tests {
-    //! What the tests of these pages start from.
+    //! Fixtures for the tests of these pages.
 
     use std::collections::BTreeSet;
 
@@ -73,7 +73,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// An active token of Ada's without an end.
+    /// An active token owned by Ada that never expires.
     pub(crate) fn token(name: &str) -> Token {
         Token {
             id: TokenId(Uuid::from_u128(7)),
@@ -112,7 +112,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Ada's form, with one service account beside her.
+    /// The form for Ada, who can also choose one service account.
     pub(crate) fn form(policy: Policy) -> TokenForm {
         TokenForm {
             now: datetime!(2026-01-02 10:00 UTC),

@@ -1,4 +1,5 @@
-//! What the panels about one token share: they read it, and come back to the list when done.
+//! The parts that panels about one token share: they load the token, and return to the
+//! list afterwards.
 
 use leptos::{either::Either, prelude::*};
 use leptos_router::{
@@ -15,14 +16,14 @@ use crate::{
     posted::Outcome,
 };
 
-/// The id in the page's path.
+/// Returns the token's id in the page's path.
 pub(super) fn use_token_id() -> Memo<String> {
     let params = use_params_map();
     Memo::new(move |_| params.with(|params| params.get("token")).unwrap_or_default())
 }
 
-/// A panel about the token in the page's path, once it was read; one that is to `change` it is for who
-/// may.
+/// Renders a panel about the token in the page's path, once the token is loaded. If the panel is to
+/// `change` the token, the visitor must be allowed to.
 pub(super) fn one_token(
     change: bool,
     panel: impl Fn(TokenDetail, Place) -> AnyView + Copy + Send + Sync + 'static,
@@ -49,8 +50,8 @@ pub(super) fn one_token(
     }
 }
 
-/// What a form about a token does when it was done: back to the list, which is read again and says
-/// what was done.
+/// Returns the callback for a form about a token that succeeded. It returns to the list, reloads
+/// it, and shows `notice`.
 pub(super) fn back_to_list(list: String, notice: Notice) -> Callback<Outcome> {
     let navigate = use_navigate();
     let flash = use_flash();
@@ -64,7 +65,7 @@ pub(super) fn back_to_list(list: String, notice: Notice) -> Callback<Outcome> {
     })
 }
 
-/// The paths of a token's workspace and the way back to the list.
+/// Returns the paths of a token's workspace, and the address of the list to return to.
 pub(super) fn ways(detail: &TokenDetail, place: &Place) -> (Paths, String) {
     let paths = Paths::new(detail.token.workspace.as_ref());
     let list = paths.list(place);

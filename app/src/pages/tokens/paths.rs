@@ -4,76 +4,76 @@ use domain::{ids::TokenId, token::Token};
 
 use super::place::{Place, escape};
 
-/// Addresses below one workspace's list of tokens. Every page of a token keeps the place in the
-/// list in its query, so that closing it leads back to the same rows.
+/// The addresses below one workspace's list of tokens. Every page about a token keeps the place in
+/// the list in its query, so that closing the page leads back to the same rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths {
     list: String,
 }
 
 impl Paths {
-    /// The addresses of the workspace called `workspace` in the URL.
+    /// Creates the addresses of the workspace whose slug is `workspace`.
     pub fn new(workspace: &str) -> Self {
         Self { list: format!("/workspaces/{workspace}/settings/tokens") }
     }
 
-    /// The list.
+    /// Returns the address of the list.
     pub fn list(&self, place: &Place) -> String {
         format!("{}{}", self.list, place.to_search())
     }
 
-    /// The form for a new token.
+    /// Returns the address of the form for a new token.
     pub fn new_token(&self, place: &Place) -> String {
         format!("{}/new{}", self.list, place.from_start().to_search())
     }
 
-    /// What that form is posted to.
+    /// Returns the path that this form posts to.
     pub fn create(&self) -> String {
         format!("{}/new", self.list)
     }
 
-    /// One token.
+    /// Returns the address of one token.
     pub fn token(&self, id: TokenId, place: &Place) -> String {
         format!("{}/{id}{}", self.list, unmarked(place).to_search())
     }
 
-    /// The question whether to delete it.
+    /// Returns the address of the confirmation before deleting a token.
     pub fn delete(&self, id: TokenId, place: &Place) -> String {
         format!("{}/{id}/delete{}", self.list, unmarked(place).to_search())
     }
 
-    /// What the answer is posted to.
+    /// Returns the path that this confirmation posts to.
     pub fn delete_action(&self, id: TokenId) -> String {
         self.action(id, "delete")
     }
 
-    /// The form that changes it.
+    /// Returns the address of the form that changes a token.
     pub fn edit(&self, id: TokenId, place: &Place) -> String {
         format!("{}/{id}/edit{}", self.list, unmarked(place).to_search())
     }
 
-    /// The form that gives it a new secret.
+    /// Returns the address of the form that rotates a token.
     pub fn rotate(&self, id: TokenId, place: &Place) -> String {
         format!("{}/{id}/rotate{}", self.list, unmarked(place).to_search())
     }
 
-    /// The question whether to disable it.
+    /// Returns the address of the confirmation before disabling a token.
     pub fn disable(&self, id: TokenId, place: &Place) -> String {
         format!("{}/{id}/disable{}", self.list, unmarked(place).to_search())
     }
 
-    /// The question whether to show its secret again.
+    /// Returns the address of the confirmation before showing a token's secret again.
     pub fn reveal(&self, id: TokenId, place: &Place) -> String {
         format!("{}/{id}/reveal{}", self.list, unmarked(place).to_search())
     }
 
-    /// What a form about a token is posted to: `edit`, `rotate`, `enable`, `disable`, `end-grace`,
-    /// `reveal` or `delete`.
+    /// Returns the path that a form about a token posts to: `edit`, `rotate`, `enable`, `disable`,
+    /// `end-grace`, `reveal` or `delete`.
     pub fn action(&self, id: TokenId, what: &str) -> String {
         format!("{}/{id}/{what}", self.list)
     }
 
-    /// The form for a new token with the values of this one.
+    /// Returns the address of the form for a new token, prefilled with the values of this one.
     pub fn copy(&self, token: &Token) -> String {
         let mut link = format!("{}/new?", self.list);
         let mut push = |name: &str, value: &str| {

@@ -1,8 +1,8 @@
-//! Which part of the list somebody looks at: everything that its URL says.
+//! The reader's place in the list, as its URL describes it.
 //!
-//! Search, filter, order and page live in the URL, so that a reload, a bookmark and the way back
-//! show the same rows. The router decodes a query twice, which would spoil a search for `%41`, so
-//! the raw query is read here.
+//! Search, filter, order and page are part of the URL, so that a reload, a bookmark and the back
+//! button show the same rows. The router decodes a query twice, which would break a search for
+//! `%41`, so this module reads the raw query.
 
 use domain::{
     ids::TokenId,
@@ -13,22 +13,22 @@ use domain::{
 /// A place in the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// What is searched for.
+    /// The search text.
     pub q: String,
-    /// The only state that is shown.
+    /// The state to which the list is filtered.
     pub state: Option<TokenState>,
     /// Whether only tokens that were never used are shown.
     pub never_used: bool,
     /// The order.
     pub sort: TokenSort,
-    /// Where the page begins.
+    /// The cursor at which the page begins.
     pub cursor: Option<String>,
-    /// The token that was just made: its row is marked.
+    /// The token that was just created. Its row is marked.
     pub created: Option<TokenId>,
 }
 
 impl Place {
-    /// Reads a URL's query, with or without its question mark. What it does not know it ignores.
+    /// Parses a URL's query, with or without its question mark. Ignores unknown fields and values.
     pub fn read(query: &str) -> Self {
         let mut place = Self::default();
         for (name, value) in pairs(query) {
@@ -45,7 +45,7 @@ impl Place {
         place
     }
 
-    /// What to ask the service for.
+    /// Returns the query for the service.
     pub fn to_query(&self) -> TokenQuery {
         TokenQuery {
             state: self.state,
@@ -57,7 +57,7 @@ impl Place {
         }
     }
 
-    /// The URL's query with its question mark; empty for the list as it opens.
+    /// Returns the URL's query with its question mark. It is empty for the list's defaults.
     pub fn to_search(&self) -> String {
         let mut search = String::new();
         let mut push = |name: &str, value: &str| {
@@ -87,19 +87,19 @@ impl Place {
         search
     }
 
-    /// Whether rows may be missing because of what was asked for.
+    /// Returns whether the search or a filter may hide rows.
     pub fn is_filtered(&self) -> bool {
         !self.q.is_empty() || self.state.is_some() || self.never_used
     }
 
-    /// The same search and order from the first row on, without a marked row.
+    /// Returns the same search and order, from the first row on and without a marked row.
     #[must_use]
     pub fn from_start(&self) -> Self {
         Self { cursor: None, created: None, ..self.clone() }
     }
 }
 
-/// The pairs of a query in `application/x-www-form-urlencoded` (WHATWG URL, section 5.1).
+/// Parses the pairs of a query in `application/x-www-form-urlencoded` (WHATWG URL, section 5.1).
 pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     query.trim_start_matches('?').split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -107,7 +107,7 @@ pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// Writes a value as a query holds it.
+/// Appends a value in the encoding of a query.
 pub fn escape(text: &str, into: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {

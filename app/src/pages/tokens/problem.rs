@@ -1,4 +1,4 @@
-//! A panel that says why it has nothing to show.
+//! A panel that shows a problem.
 
 use domain::problem::ProblemCode;
 use leptos::prelude::*;
@@ -7,10 +7,10 @@ use leptos_router::hooks::use_location;
 use super::{one::use_token_id, paths::Paths, place::Place};
 use crate::{components::panel::Panel, pages::overview::use_workspace_slug, problem::ConsoleError};
 
-/// Stands in for a panel that could not be read.
+/// The replacement for a panel whose data could not be loaded.
 #[component]
 pub fn ProblemPanel(
-    /// Why.
+    /// The problem.
     error: ConsoleError,
 ) -> impl IntoView {
     let problem = error.0;

@@ -1,4 +1,5 @@
-//! Show the secret of a recoverable token again. The audit log keeps who did.
+//! The panel that shows the secret of a recoverable token again. The audit log records who
+//! requested it.
 
 use leptos::{either::Either, prelude::*};
 
@@ -17,7 +18,7 @@ use crate::{
     posted::{Outcome, use_posted},
 };
 
-/// Show a secret again.
+/// The panel that shows a secret again.
 #[component]
 pub fn TokenRevealPage() -> impl IntoView {
     one_token(true, |detail, place| view! { <Question detail place/> }.into_any())

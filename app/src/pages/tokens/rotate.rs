@@ -1,4 +1,4 @@
-//! Rotate a token: a new secret, and how long the older one still works.
+//! The panel that rotates a token: it sets a new secret, and how long the older one still works.
 
 use leptos::{either::Either, prelude::*};
 
@@ -20,7 +20,7 @@ use crate::{
 
 const FIELDS: &[FieldName] = &[FieldName::new("grace_s", "The older secret")];
 
-/// How long the older secret works: what the form sends, and what it is called.
+/// The options for the older secret: the submitted value, the label and a note.
 const GRACE: [(&str, &str, &str); 5] = [
     ("0", "Ends now", "Programs that still send it are refused at once."),
     ("3600", "Works for 1 hour", ""),
@@ -30,7 +30,7 @@ const GRACE: [(&str, &str, &str); 5] = [
 ];
 const PRESET: &str = "86400";
 
-/// Rotate a token.
+/// The panel that rotates a token.
 #[component]
 pub fn TokenRotatePage() -> impl IntoView {
     one_token(true, |detail, place| view! { <Rotate detail place/> }.into_any())
@@ -42,7 +42,7 @@ fn Rotate(detail: TokenDetail, place: Place) -> impl IntoView {
     let token = detail.token;
     let action = paths.action(token.id, "rotate");
     let state = FormState::new(&action);
-    // Without a script the answer to the post is this page with the new secret.
+    // Without scripts, the response to the post is this page with the new secret.
     let minted = RwSignal::new(use_posted().and_then(|posted| posted.minted.clone()));
     let kept = RwSignal::new(minted.with_untracked(Option::is_some));
     let version = use_list_version();
@@ -87,7 +87,7 @@ fn Rotate(detail: TokenDetail, place: Place) -> impl IntoView {
     }
 }
 
-/// The form: body and foot of the panel.
+/// The form: the body and foot of the panel.
 #[component]
 fn RotateForm(
     action: String,
@@ -131,7 +131,7 @@ fn reveal(
     view! { <Reveal minted done_href kept may_leave kind=Kind::Rotated/> }
 }
 
-/// What becomes of the older secret.
+/// The choice of how long the older secret works.
 #[component]
 fn Grace(state: FormState) -> impl IntoView {
     let chosen = state.value("grace").unwrap_or_else(|| PRESET.to_owned());

@@ -10,10 +10,10 @@ use crate::components::{
     moment::{MaybeMoment, Moment},
 };
 
-/// Scopes that a row shows before it only counts them.
+/// The number of scopes that a row shows before it only counts the rest.
 const CHIPS: usize = 2;
 
-/// A token in the list. `data-label` is what a cell is called where the table becomes cards.
+/// A token in the list. `data-label` names a cell where the table becomes cards.
 #[component]
 pub fn TokenRow(
     /// The token.
@@ -22,9 +22,9 @@ pub fn TokenRow(
     now: OffsetDateTime,
     /// The paths of its workspace.
     paths: Paths,
-    /// The place in the list: the way back.
+    /// The place in the list to return to.
     place: Place,
-    /// The token that was just made.
+    /// The token that was just created.
     created: Signal<Option<TokenId>>,
     /// Whether the visitor may change it.
     may_write: bool,

@@ -9,10 +9,10 @@ use crate::components::{
     moment,
 };
 
-/// From how long before its end on a token's status says so.
+/// The time before its expiry from which a token's status warns about it.
 const EXPIRING: Duration = Duration::days(14);
 
-/// What a row says about a token now.
+/// The status of a token at this moment.
 #[component]
 pub fn TokenStatus(
     /// The token.
@@ -33,7 +33,7 @@ pub fn TokenStatus(
     view! { <span class=class><Icon glyph=glyph/>{text(&token, now)}</span> }
 }
 
-/// The status in words.
+/// Returns the status in words.
 fn text(token: &Token, now: OffsetDateTime) -> String {
     if let (TokenState::Active, Some(_)) = (token.state, token.grace_until) {
         return "Rotating".to_owned();
@@ -46,7 +46,7 @@ fn text(token: &Token, now: OffsetDateTime) -> String {
     }
 }
 
-/// A state's name for people.
+/// Returns a state's display name.
 pub(super) const fn label(state: TokenState) -> &'static str {
     match state {
         TokenState::Active => "Active",

@@ -1,4 +1,4 @@
-//! What stands beside the form for a new token.
+//! The summary beside the form for a new token.
 
 use domain::{access::TokenReach, catalogue::Catalogue};
 use leptos::prelude::*;
@@ -13,14 +13,15 @@ use crate::{
     fns::tokens_form::TokenForm,
 };
 
-/// What the token will be able to do, in words; live once there are scripts.
+/// A description of what the token will be able to do, in words. It follows the form once
+/// scripts run.
 #[component]
 pub fn Summary(
-    /// What the form offers.
+    /// The data of the form.
     form: StoredValue<TokenForm>,
     /// The form's values.
     values: Values,
-    /// Whether there are scripts.
+    /// Whether scripts run.
     live: RwSignal<bool>,
 ) -> impl IntoView {
     let chosen_catalogues = move || {

@@ -1,4 +1,4 @@
-//! The table of tokens and the way to its other pages.
+//! The table of tokens, with its pagination.
 
 use domain::{access::TokenReach, ids::TokenId, token_query::TokenSort};
 use leptos::prelude::*;
@@ -9,18 +9,18 @@ use crate::{
     fns::tokens_list::TokenList,
 };
 
-/// One page of tokens. Below 640 px styles turn its rows into cards.
+/// One page of tokens. Below 640 px, CSS turns its rows into cards.
 #[component]
 pub fn TokenTable(
-    /// What was read.
+    /// The loaded list.
     list: TokenList,
-    /// Where the reader is.
+    /// The reader's place in the list.
     place: Place,
     /// The workspace's paths.
     paths: Paths,
-    /// The token that was just made: its row is marked.
+    /// The token that was just created. Its row is marked.
     created: Signal<Option<TokenId>>,
-    /// Whether other rows are on their way.
+    /// Whether other rows are loading.
     pending: RwSignal<bool>,
 ) -> impl IntoView {
     let now = list.now;
@@ -114,7 +114,7 @@ fn Pager(info: String, next: Option<String>, place: Place, paths: Paths) -> impl
     })
 }
 
-/// "1–25 of 37" where that is known, else how many rows there are here.
+/// Returns "1–25 of 37" if the position is known, and the number of rows on this page otherwise.
 fn page_info(list: &TokenList, place: &Place) -> String {
     let rows = list.page.items.len();
     if place.cursor.is_none() && !place.is_filtered() {

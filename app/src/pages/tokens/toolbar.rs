@@ -1,7 +1,7 @@
 //! Search, filter and order of the list.
 //!
-//! A plain GET form. Hydrated it changes the URL while somebody types or chooses, so that its
-//! button is needed only without scripts.
+//! It is a plain GET form. Once hydrated, it changes the URL while the visitor types or chooses, so
+//! that its button is needed only without scripts.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use leptos_router::{NavigateOptions, hooks::use_navigate};
 use super::{paths::Paths, place::Place, status};
 use crate::components::icon::{Glyph, Icon};
 
-/// How long typing has to pause before it is searched for.
+/// The pause in typing after which the search starts.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// The form above the table.
 #[component]
 pub fn Toolbar(
-    /// Where the reader is.
+    /// The reader's place in the list.
     place: Memo<Place>,
     /// The workspace's paths.
     paths: Memo<Paths>,
-    /// How many tokens there are by state.
+    /// The numbers of tokens by state.
     counts: Memo<TokenCounts>,
-    /// How many there are in all.
+    /// The total number of tokens.
     children: Children,
 ) -> impl IntoView {
     let input = NodeRef::<html::Input>::new();
@@ -36,7 +36,7 @@ pub fn Toolbar(
     };
     on_cleanup(stop);
     let navigate = use_navigate();
-    // The way back undoes a choice or a search, but not every letter of one.
+    // The back button undoes a choice or a whole search, not every letter of it.
     let go = StoredValue::new(move |place: Place, replace: bool| {
         let options = NavigateOptions { replace, scroll: false, ..NavigateOptions::default() };
         navigate(&paths.with_untracked(|paths| paths.list(&place)), options);
@@ -70,7 +70,8 @@ pub fn Toolbar(
         event.prevent_default();
         search();
     };
-    // The way back and "Clear filters" change the URL from outside. What is being typed wins.
+    // The back button and "Clear filters" change the URL from outside. A text that is being typed
+    // takes precedence.
     Effect::new(move |_| {
         let q = place.with(|place| place.q.clone());
         if let Some(input) = input.get()
@@ -126,7 +127,8 @@ pub fn Toolbar(
     }
 }
 
-/// The filter that has no control of its own: the form keeps it without scripts, and a link ends it.
+/// The filter without a control of its own. The form keeps it without scripts, and a link
+/// removes it.
 #[component]
 fn NeverUsed(place: Memo<Place>, paths: Memo<Paths>) -> impl IntoView {
     move || {
@@ -142,20 +144,20 @@ fn NeverUsed(place: Memo<Place>, paths: Memo<Paths>) -> impl IntoView {
     }
 }
 
-/// How many tokens are in a state.
+/// Returns the number of tokens in a state.
 fn count(counts: TokenCounts, state: TokenState) -> i64 {
     match state {
         TokenState::Active => counts.active,
         TokenState::Disabled => counts.disabled,
         TokenState::Expired => counts.expired,
-        // Every token is in exactly one state.
+        // Every token is in exactly one state, so scheduled tokens are the rest.
         TokenState::Scheduled => {
             (counts.total - counts.active - counts.disabled - counts.expired).max(0)
         }
     }
 }
 
-/// An order's name for people.
+/// Returns an order's display name.
 pub(super) const fn order(sort: TokenSort) -> &'static str {
     match sort {
         TokenSort::Newest => "Newest first",

@@ -1,4 +1,4 @@
-//! One token: what it is, what it may do, how it was used.
+//! The panel of one token: its properties, its permissions, and its use.
 
 use domain::{
     catalogue::Catalogue,
@@ -22,7 +22,7 @@ use crate::{
     fns::tokens_show::TokenDetail,
 };
 
-/// One token.
+/// The panel of one token.
 #[component]
 pub fn TokenViewPage() -> impl IntoView {
     one_token(false, |detail, place| view! { <Detail detail place/> }.into_any())
@@ -150,7 +150,7 @@ fn Facts(token: Token, catalogues: Vec<Catalogue>, now: OffsetDateTime) -> impl 
     }
 }
 
-/// Who stopped a token, in words.
+/// Names the user or the policy that stopped a token.
 fn stopped_by(stop: &Stop) -> String {
     let name = stop.user.as_ref().map(|user| user.name.clone());
     match stop.standing {
@@ -162,7 +162,7 @@ fn stopped_by(stop: &Stop) -> String {
     }
 }
 
-/// When and from where it was used.
+/// Returns when and from where the token was last used.
 pub(super) fn last_used(token: &Token, now: OffsetDateTime) -> impl IntoView + use<> {
     let from = token.last_used_ip.map(|ip| view! { " from "<code>{ip.to_string()}</code> });
     view! { <MaybeMoment at=token.last_used_at now/>{from} }
