@@ -71,8 +71,9 @@ pub(super) const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 /// read and write rows. The owner's role has no other use, so that the server itself can't change
 /// its schema.
 ///
-/// # Errors `Unavailable` if the database cannot be reached; `Internal` with a [`DatabaseProblem`],
-/// or if a URL is not usable.
+/// # Errors
+/// `Unavailable` if the database cannot be reached; `Internal` with a [`DatabaseProblem`], or if a
+/// URL is not usable.
 pub async fn migrate_as_owner(owner: &str, serving: &str) -> Result<(), ServiceError> {
     let owner = connection::options(owner).map_err(ServiceError::internal)?;
     let serving = connection::options(serving).map_err(ServiceError::internal)?;
@@ -207,7 +208,8 @@ async fn grant(
 /// tables and runs migrations, and `serving`. Changes the owner of the tables of version 0.1, which
 /// ran as the superuser.
 ///
-/// # Errors `Unavailable` if the database cannot be reached.
+/// # Errors
+/// `Unavailable` if the database cannot be reached.
 pub async fn prepare_roles(
     superuser: &str,
     owner: &'static str,
