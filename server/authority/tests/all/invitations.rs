@@ -237,7 +237,8 @@ async fn only_addressee_answers_signed_in(pool: PgPool) {
     assert!(!scene.is_member(GRACE).await);
 }
 
-/// Checks that Grace does not see the invitation, and that it stays closed after `undo`.
+/// Checks that Grace can neither see nor accept an invalidated invitation, even after the cause was
+/// undone.
 async fn falls(scene: &Scene, invitation: InvitationId, why: &str) {
     assert!(scene.own(&scene.grace).await.is_empty(), "{why}");
     let outcome = scene.accept(&scene.grace, invitation).await;
