@@ -1,5 +1,5 @@
-//! Person stops: pending work to check accounts again after their passwords were expired
-//! (`users::second_look`).
+//! Person stops: pending work to check accounts again after their passwords were
+//! expired (`users::second_look`).
 
 use domain::ids::UserId;
 use sqlx::{PgConnection, types::Json};
@@ -69,9 +69,9 @@ pub(crate) async fn claim(connection: &mut PgConnection) -> Result<Option<Person
     }))
 }
 
-/// Returns the people of a person stop, to whom another server may have added some, or `None` if
-/// the stop is finished. The caller holds [`crate::locks::people`], under which person stops
-/// change.
+/// Returns the people of a person stop, to whom another server may have added some, or `None`
+/// if the stop is finished. The caller holds [`crate::locks::people`], under which person
+/// stops change.
 pub(crate) async fn ended(
     connection: &mut PgConnection,
     id: Uuid,

@@ -301,9 +301,9 @@ pub(crate) async fn tokens_to_fit(
         .collect()
 }
 
-/// Checks whether presenting a replaced secret after its grace period disables the token, which the
-/// policy of either level may require. Read only in this case, so that verification needs no
-/// policy.
+/// Checks whether presenting a replaced secret after its grace period disables the token, which
+/// the policy of either level may require. Read only in this case, so that verification needs
+/// no policy.
 pub(crate) async fn disables_on_reuse(
     connection: &mut PgConnection,
     tenant: Tenant,

@@ -1,5 +1,5 @@
-//! The tokens of all workspaces that use the scopes of an audience, for users who manage the
-//! instance.
+//! The tokens of all workspaces that use the scopes of an audience, for users who manage
+//! the instance.
 
 use domain::{
     catalogue::{ScopeName, ScopeUses, TokenUse},

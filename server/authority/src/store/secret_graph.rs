@@ -1,5 +1,5 @@
-//! Decides which tokens are exposed, from the graph of who got whose secret, which `secret_holders`
-//! reads.
+//! Decides which tokens are exposed, from the graph of who got whose secret, which
+//! `secret_holders` reads.
 //!
 //! A *root* is a token that may be exposed. A *maker* is a token that got the secret of a root or
 //! of another maker. An edge leads from each of them to every maker that got its secret. Chains of

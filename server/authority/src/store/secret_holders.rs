@@ -295,8 +295,8 @@ async fn reached_from(
 
 /// Reads who got the secrets of these tokens, who got the secrets of the tokens that got them, and
 /// so on. Uses one statement, so that all rows are from one snapshot. If a person loses rights
-/// between this statement and [`add_people`], the change that takes the rights notes it. `ORDER BY
-/// e.at` selects the index that has no other rows of the log.
+/// between this statement and [`add_people`], the change that takes the rights notes it. The
+/// order by `e.at` selects the index that has no other rows of the log.
 #[expect(clippy::too_many_lines, reason = "one statement")]
 async fn read(
     connection: &mut PgConnection,

@@ -69,8 +69,8 @@ pub(crate) async fn delete_ended(
     connection: &mut PgConnection,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    // The database's clock wrote these times. A server whose own clock is ahead must not cut delays
-    // short.
+    // The database's clock wrote these times. A server whose own clock is ahead must not cut
+    // delays short.
     sqlx::query!(
         "DELETE FROM sign_in_attempts WHERE forget_at <= LEAST($1, clock_timestamp())",
         now

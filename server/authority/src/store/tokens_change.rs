@@ -1,4 +1,4 @@
-//! Changes to token records. Every change increments the version of the record.
+//! Changes to token records. Every operation that changes a record increments its version.
 
 use domain::{
     bounds::FixedBounds,
@@ -24,8 +24,8 @@ pub(crate) struct Values<'a> {
     pub(crate) user: UserId,
     pub(crate) name: &'a str,
     pub(crate) description: &'a str,
-    /// All scopes that the token holds, across audiences, for 0.1 servers; `None` if they do not
-    /// change.
+    /// All scopes that the token holds, across audiences, for 0.1 servers; `None` if they do
+    /// not change.
     pub(crate) scopes: Option<&'a [String]>,
     pub(crate) not_before: Option<OffsetDateTime>,
     pub(crate) expires_at: Option<OffsetDateTime>,

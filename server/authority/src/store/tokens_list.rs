@@ -20,12 +20,12 @@ use uuid::Uuid;
 use super::{StoreError, page, tokens::TokenRow};
 use crate::access::Tenant;
 
-/// The maximum number of tokens that count as few: more than the longest page, and still fast to
-/// read.
+/// The maximum number of tokens that count as few: more than the longest page, and still fast
+/// to read.
 const FEW: i64 = 256;
 
-/// The position after which a page begins: the sort key and the id of the last row of the previous
-/// page.
+/// The position after which a page begins: the sort key and the id of the last row of the
+/// previous page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Cursor {
@@ -44,8 +44,8 @@ struct Cursor {
     id: Uuid,
 }
 
-/// Returns the number of undeleted tokens that act as both of these users, as far as they are
-/// given.
+/// Returns the number of undeleted tokens that act as both of these users, as far as they
+/// are given.
 pub(crate) async fn count(
     connection: &mut PgConnection,
     tenant: Tenant,

@@ -23,8 +23,8 @@ pub(crate) struct Unread {
 /// Why a scope that a 0.1 server wrote is not held as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
-    /// Both `tessera` and another audience of the token declare it. It is held only in the other
-    /// audience.
+    /// Both `tessera` and another audience of the token declare it. It is held only in the
+    /// other audience.
     Ambiguous,
     /// None of the token's audiences declares it. It is not held.
     Undeclared,

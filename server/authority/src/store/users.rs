@@ -87,8 +87,8 @@ pub(crate) struct NewUser<'a> {
     pub(crate) instance_role: InstanceRole,
 }
 
-/// Inserts a user. `users_email_unique` and `users_email_key_unique` reject an address that is in
-/// use.
+/// Inserts a user. `users_email_unique` and `users_email_key_unique` reject an address that is
+/// in use.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     user: &NewUser<'_>,
@@ -367,9 +367,9 @@ pub(crate) async fn other_owners(
     .await?)
 }
 
-/// Returns the number of tokens that act as this user while it may act: it is enabled, and belongs
-/// to the token's workspace or manages the instance. A change that lowers this number stops the
-/// difference.
+/// Returns the number of tokens that act as this user while it may act: it is enabled, and
+/// belongs to the token's workspace or manages the instance. A change that lowers this number
+/// stops the difference.
 pub(crate) async fn acting_tokens(
     connection: &mut PgConnection,
     id: UserId,

@@ -25,8 +25,8 @@ const EXPIRING: Duration = Duration::days(14);
 pub(crate) struct Standing {
     pub(crate) workspace: Workspace,
     pub(crate) role: Option<WorkspaceRole>,
-    /// Patterns of the scopes that the user may put on tokens. `None` means those that the role
-    /// allows.
+    /// Patterns of the scopes that the user may put on tokens. `None` means those that the
+    /// role allows.
     pub(crate) grants: Option<Vec<GrantPattern>>,
     /// Whether members manage their own tokens.
     pub(crate) self_service: bool,

@@ -1,5 +1,5 @@
-//! The audit log on a real PostgreSQL: the check finds every kind of tampering, and reports nothing
-//! else.
+//! The audit log on a real PostgreSQL: the check finds every kind of tampering, and reports
+//! nothing else.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -232,8 +232,8 @@ async fn older_state_put_back_is_found_by_an_end_that_was_kept_elsewhere(pool: P
     let known = [known];
     let reports = audit.verify(&world.operator(), &known).await.unwrap();
     assert!(reports.iter().all(|report| report.damage.is_empty()));
-    // The last row and its head are removed without a trace, so that the database by itself looks
-    // intact.
+    // The last row and its head are removed without a trace, so that the database by itself
+    // looks intact.
     world
         .tamper(
             "DELETE FROM audit_events WHERE {chain} AND seq = 10; DELETE FROM audit_heads WHERE {chain};

@@ -1,8 +1,8 @@
 //! No change happens without its audit row. Every operation is tried on a log that rejects rows,
 //! and again on one that accepts them.
 //!
-//! The last test fails if an action of the source is not covered by a trial here. Add the missing
-//! trial.
+//! The last test fails if an action of the source is not covered by a trial here. Add the
+//! missing trial.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -52,8 +52,8 @@ impl<'a> Trials<'a> {
         Self { world, told: RefCell::default() }
     }
 
-    /// Tries a change that cannot be recorded, checks that nothing has changed, and then makes the
-    /// change.
+    /// Tries a change that cannot be recorded, checks that nothing has changed, and then makes
+    /// the change.
     async fn of_change<T>(
         &self,
         action: &str,

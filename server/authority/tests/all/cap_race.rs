@@ -28,8 +28,8 @@ async fn race(options: PgConnectOptions, level: PolicyLevel) {
     world.workspace("other").await;
     let ada = world.owner().await;
     let cap = PolicyRules { max_tokens: Some(LIMIT), ..PolicyRules::default() };
-    // All creations are in one workspace for the workspace's limit, and spread over two for the
-    // instance's.
+    // All creations are in one workspace for the workspace's limit, and spread over two for
+    // the instance's.
     let spread = level == PolicyLevel::Instance;
     world.authority.policies().change(&ada, &level, cap, None).await.unwrap();
     for _ in 1..LIMIT {

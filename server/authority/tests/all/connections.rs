@@ -100,8 +100,8 @@ async fn transaction_sets_what_its_connection_has_otherwise(pool: PgPool) {
         authority.tokens().create(&operator, &slug("workspace-1"), draft).await.unwrap();
     };
 
-    // The first transaction that creates a token spoils its connection. The second one is
-    // inspected.
+    // The first transaction that creates a token spoils its connection. The second one
+    // is inspected.
     let spoil: Vec<String> = OWN
         .iter()
         .map(|(name, value, _)| {

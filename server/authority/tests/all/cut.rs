@@ -20,8 +20,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// A proxy to a database. When it is cut, its connections go silent for good: neither end is
-/// notified.
+/// A proxy to a database. When it is cut, its connections go silent for good: neither end
+/// is notified.
 struct Way {
     folder: TempDir,
     is_cut: watch::Sender<bool>,

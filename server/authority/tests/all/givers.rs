@@ -205,8 +205,8 @@ async fn what_an_ended_account_made_ends_although_the_caller_hangs_up(pool: PgPo
     let adam = world.signed_in("adam@example.com").await;
     let petra = pawn(&world, &adam, "petra").await;
     admin(&world, &world.operator(), "quinn").await;
-    // Quinn creates Rosa. Quinn's own password was set by Petra, whose password is about to be
-    // expired.
+    // Quinn creates Rosa. Quinn's own password was set by Petra, whose password is about to
+    // be expired.
     let quinn = world.signed_in("quinn@example.com").await;
     pawn(&world, &quinn, "rosa").await;
     let mut act = act_of(&world, id(&petra)).await;

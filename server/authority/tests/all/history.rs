@@ -250,8 +250,8 @@ async fn database_that_takes_no_writes_is_not_believed(pool: PgPool) {
     server.answers(text, DecisionCode::Valid).await;
 }
 
-/// A process that shuts down returns its lease, and answers its remaining requests from the
-/// database.
+/// A process that shuts down returns its lease, and answers its remaining requests from
+/// the database.
 #[sqlx::test(migrations = false)]
 async fn server_that_ends_answers_by_the_database(pool: PgPool) {
     let keys = keys(&pool).await;

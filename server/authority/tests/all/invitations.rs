@@ -41,8 +41,8 @@ fn member(user: &str) -> NewMember {
     NewMember { user: user.into(), role: WorkspaceRole::Member, grants: None }
 }
 
-/// A workspace with an administrator, Lea, and a person who is not a member of any workspace,
-/// Grace.
+/// A workspace with an administrator, Lea, and a person who is not a member of any
+/// workspace, Grace.
 struct Scene {
     world: World,
     lea: OpContext,
@@ -237,8 +237,8 @@ async fn only_addressee_answers_signed_in(pool: PgPool) {
     assert!(!scene.is_member(GRACE).await);
 }
 
-/// Checks that Grace can neither see nor accept an invalidated invitation, even after the cause was
-/// undone.
+/// Checks that Grace can neither see nor accept an invalidated invitation, even after the cause
+/// was undone.
 async fn falls(scene: &Scene, invitation: InvitationId, why: &str) {
     assert!(scene.own(&scene.grace).await.is_empty(), "{why}");
     let outcome = scene.accept(&scene.grace, invitation).await;

@@ -66,8 +66,8 @@ impl Scene {
         ctx
     }
 
-    /// Creates a token that acts as this user, with these scopes of `tessera` and one of another
-    /// API.
+    /// Creates a token that acts as this user, with these scopes of `tessera` and one of
+    /// another API.
     async fn mint(&self, by: &OpContext, user: &str, name: &str, scopes: &[&str]) -> MintedToken {
         let mut audiences = vec!["default".to_owned()];
         if !scopes.is_empty() {
@@ -400,8 +400,8 @@ async fn give(world: &World, by: &OpContext, name: &str, role: InstanceRole) -> 
 
 const NEW: &str = "tr0mbone ladder mist drums";
 
-/// Adam, an administrator of the instance; Nina and Olga, whom he made administrators; and Mia, a
-/// member.
+/// Adam, an administrator of the instance; Nina and Olga, whom he made administrators; and Mia,
+/// a member.
 struct Givers {
     world: World,
     ada: OpContext,
@@ -534,8 +534,8 @@ async fn user_who_is_disabled_or_demoted_keeps_no_way_back_in_any_workspace(pool
     assert_eq!(scene.decide(&one).await, DISABLED);
     assert_eq!(scene.decide(&other).await, DISABLED);
     assert_eq!(scene.decide(&verifying).await, VALID);
-    // Demoted on the instance. Tokens that an administrator of the workspace could still create
-    // stay.
+    // Demoted on the instance. Tokens that an administrator of the workspace could still
+    // create stay.
     world.execute("UPDATE users SET instance_role = 'admin' WHERE email LIKE 'memb@%'").await;
     let adam = world.signed_in("memb@example.com").await;
     let to_friend = |name: &str| TokenDraft {

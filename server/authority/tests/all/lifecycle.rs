@@ -399,8 +399,8 @@ async fn recoverable_token_is_shown_again_to_whom_may_and_every_time_is_recorded
     let told = actions(&world).await;
     assert_eq!(told.iter().filter(|action| *action == "token.reveal").count(), 1);
 
-    // The current secret is shown, but never an older one, nor that of a token that is not
-    // recoverable.
+    // The current secret is shown, but never an older one, nor that of a token that is
+    // not recoverable.
     let draft_of_grace = RotationDraft { grace_s: Some(60), ..RotationDraft::default() };
     let rotated = tokens.rotate(&ada, id, None, draft_of_grace).await.unwrap();
     let shown = tokens.reveal(&ada, id, None).await.unwrap();

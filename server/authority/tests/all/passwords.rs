@@ -389,8 +389,8 @@ fn ada_id_of(ctx: &OpContext) -> UserId {
     ada_id(ctx).expect("a person")
 }
 
-/// Creates a person whose password was chosen by Adam, an administrator. Returns their session,
-/// too.
+/// Creates a person whose password was chosen by Adam, an administrator. Returns their
+/// session, too.
 async fn given_by_adam(world: &World) -> (OpContext, UserId, SignedIn) {
     given(world, "adam@example.com", InstanceRole::Admin).await;
     let adam = world.signed_in("adam@example.com").await;

@@ -221,8 +221,8 @@ async fn password_that_such_an_account_gave_ends_as_well(pool: PgPool) {
     assert_eq!(code(sign_in(&world, victim, NEW).await), ProblemCode::InvalidCredentials);
 }
 
-/// Wanda, who administers only the workspace, and Memb, who becomes an administrator of the
-/// instance.
+/// Wanda, who administers only the workspace, and Memb, who becomes an administrator of
+/// the instance.
 struct Scene {
     world: World,
     ada: OpContext,

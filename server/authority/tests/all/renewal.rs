@@ -1,5 +1,5 @@
-//! A token that expires soon cannot give other tokens the right to renew themselves beyond its
-//! expiry.
+//! A token that expires soon cannot give other tokens the right to renew themselves beyond
+//! its expiry.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,

@@ -208,8 +208,8 @@ async fn whatever_narrows_is_forgotten(pool: PgPool) {
     let workspace = slug("workspace-1");
     let user = b.bot().await;
     let minted = b.token_of_bot().await;
-    // Tokens of the same user that the other server has not verified, although it has cached their
-    // user.
+    // Tokens of the same user that the other server has not verified, although it has cached
+    // their user.
     let (unseen, unseen_either) = (b.token_of_bot().await, b.token_of_bot().await);
     let text = minted.secret.expose();
     a.remembers(text).await;
@@ -323,8 +323,8 @@ async fn without_lease_and_database_nothing_passes_but_in_a_grace_that_is_told(p
 }
 
 /// A database that answers reads but accepts no writes may be a replaced primary. It counts as
-/// unavailable, and the grace period applies. A server that reconnects to it repeatedly forgets
-/// nothing.
+/// unavailable, and the grace period applies. A server that reconnects to it repeatedly
+/// forgets nothing.
 #[sqlx::test(migrations = false)]
 async fn database_that_takes_no_writes_is_away_and_the_grace_applies(pool: PgPool) {
     let keys = keys(&pool).await;
@@ -336,8 +336,8 @@ async fn database_that_takes_no_writes_is_away_and_the_grace_applies(pool: PgPoo
     strict.remembers(text).await;
     lenient.remembers(text).await;
 
-    // Writes to the table wait, as they all do if a synchronous standby is unavailable. Reads still
-    // work.
+    // Writes to the table wait, as they all do if a synchronous standby is unavailable. Reads
+    // still work.
     let mut block = pool.begin().await.unwrap();
     sqlx::query("LOCK TABLE replicas IN EXCLUSIVE MODE").execute(&mut *block).await.unwrap();
     let decided = async |server: &Server| {
@@ -380,8 +380,8 @@ async fn database_that_takes_no_writes_is_away_and_the_grace_applies(pool: PgPoo
     }
 }
 
-/// A change that finds nothing to do is answered only once the change that did it could be
-/// answered.
+/// A change that finds nothing to do is answered only once the change that did it could
+/// be answered.
 #[sqlx::test(migrations = false)]
 async fn change_that_finds_nothing_to_change_waits_for_the_one_that_made_it_so(pool: PgPool) {
     let keys = keys(&pool).await;

@@ -798,8 +798,8 @@ async fn member_cannot_undo_the_bounds_that_an_administrator_set(pool: PgPool) {
         ..draft(&["rivers:read"])
     };
     refused(world.mint(&admin, HOME, given).await.token.id).await;
-    // A token that expires before it starts loses its start time. It must not get a new expiry
-    // instead.
+    // A token that expires before it starts loses its start time. It must not get a new
+    // expiry instead.
     tokens.expire(&member, copy, None).await.unwrap();
     world.pass(Duration::seconds(1));
     let member = world.signed_in("bmember@example.com").await;

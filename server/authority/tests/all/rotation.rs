@@ -465,8 +465,8 @@ async fn token_rotates_itself_and_an_old_secret_takes_nothing_over(pool: PgPool)
     let minted = world.token("default", &["rivers:read"]).await;
     let older = world.bearer(&minted).await;
     let lost = tokens.rotate_self(&older, Some(1), grace(3_600)).await.unwrap();
-    // The response was lost. The older secret may rotate again, because the newer one was never
-    // used.
+    // The response was lost. The older secret may rotate again, because the newer one was
+    // never used.
     let newer = tokens.rotate_self(&older, None, grace(3_600)).await.unwrap();
     assert_eq!(decide(&world, lost.secret.expose()).await, DecisionCode::Expired);
     let bearer = world.bearer(&newer).await;

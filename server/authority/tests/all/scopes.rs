@@ -158,7 +158,7 @@ async fn token_holds_only_so_many_scopes_whichever_way_it_is_made(pool: PgPool) 
         transfer.import(&ada, &home, Format::Jsonl, row.to_string().as_bytes(), true).await;
     let Err(ServiceError::Invalid(errors)) = outcome else { panic!("{outcome:?}") };
     assert_eq!(errors[0].field, "rows[1].grants");
-    // The maximum number of patterns and scopes that the work limit permits.
+    // The maximum of 1,000 scopes is accepted, and all of them work.
     let [_, (_, draft)] = with(1_000);
     let minted = world.mint(&ada, "workspace-1", draft).await;
     for part in ["table://my.n0000", "table://my.n0999"] {

@@ -184,8 +184,8 @@ async fn digest_of_any_token_that_ever_was_is_refused(pool: PgPool) {
     assert_eq!(world.decide("from elsewhere", &Demand::default()).await, DecisionCode::Revoked);
 }
 
-/// A tenant who guesses the secrets of other tenants learns of only a few, and leaves rows in the
-/// log.
+/// A tenant who guesses the secrets of other tenants learns of only a few, and leaves rows in
+/// the log.
 #[sqlx::test(migrations = false)]
 async fn import_tells_little_of_the_secrets_of_other_workspaces(pool: PgPool) {
     let world = World::founded(pool).await;
@@ -344,8 +344,8 @@ async fn all_who_import_into_a_workspace_have_one_budget(pool: PgPool) {
     assert_eq!(counted, 0);
 }
 
-/// Guesses at the secrets of other workspaces that match none are imported. They must not be free
-/// forever.
+/// Guesses at the secrets of other workspaces that match none are imported. They must not be
+/// free forever.
 #[sqlx::test(migrations = false)]
 async fn imported_rows_count_as_unknown_tokens_beyond_the_allowance_of_a_day(pool: PgPool) {
     let world = World::founded(pool).await;
@@ -364,8 +364,8 @@ async fn imported_rows_count_as_unknown_tokens_beyond_the_allowance_of_a_day(poo
     .await
     .unwrap();
     assert_eq!(imported, 18_800);
-    // Of these 1,200 rows, the first 600 are free. Of the next 600, 600 are. Then all rows count,
-    // against a budget of 1,000.
+    // The first two imports use up the 1,200 rows that are still free. Then all rows count, against
+    // a budget of 1,000.
     for part in ["a", "b", "c", "d"] {
         import(part).await.unwrap();
     }

@@ -1,5 +1,5 @@
-//! A small world for tests: a set-up instance, a clock that the test controls, and contexts by
-//! role.
+//! A small world for tests: a set-up instance, a clock that the test controls, and contexts
+//! by role.
 #![allow(
     clippy::allow_attributes,
     clippy::missing_panics_doc,

@@ -1,5 +1,5 @@
-//! The upgrade of a database that is in use, which must not block other sessions, and the
-//! downgrade.
+//! The upgrade of a database that is in use, which must not block other sessions, and
+//! the downgrade.
 
 use std::{path::Path, time::Duration};
 
@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::{fixture, migrated, opened, restore};
 
-/// A backup reads every table for as long as it takes, while migrations need exclusive locks on
-/// tables.
+/// A backup reads every table for as long as it takes, while migrations need exclusive locks
+/// on tables.
 #[sqlx::test(migrations = false)]
 async fn readers_do_not_wait_behind_migrations_that_wait_for_a_backup(pool: PgPool) {
     restore(&pool).await;
