@@ -636,7 +636,7 @@ async fn person_who_leaves_does_not_choose_to_keep_what_they_know(pool: PgPool) 
         .await;
     assert_eq!(code(refused), ProblemCode::ValidationFailed);
     world.authority.tokens().delete(&scene.later(memb), of_memb.token.id, None).await.unwrap();
-    // Other callers may choose, as may those who lose nothing.
+    // Another person may choose to keep the tokens, and so may a person who loses nothing.
     scene.change(wanda, keep.clone()).await;
     scene.change(wanda, role(WorkspaceRole::Admin)).await;
     let same = MemberChange { role: Some(WorkspaceRole::Admin), ..keep };

@@ -130,7 +130,7 @@ async fn strangers_take_no_room_from_callers_that_are_known(pool: PgPool) {
     let of_member = refused.iter().filter(|row| row.actor_kind == "user").count();
     assert_eq!((refused.len(), of_member), (120, 20));
 
-    // The summary for a known caller names it and the subjects of its requests.
+    // The summary for a known caller names it and the routes of its requests.
     world.pass(Duration::minutes(1));
     let left_out = rows(&world, "access.left_out").await;
     let own: Vec<_> = left_out.iter().filter(|row| row.actor_kind == "user").collect();

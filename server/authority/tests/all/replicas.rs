@@ -399,7 +399,7 @@ async fn change_that_finds_nothing_to_change_waits_for_the_one_that_made_it_so(p
     assert_eq!(a.decide(text).await, DecisionCode::Disabled);
 }
 
-/// A removal that finds nothing to remove is answered like the removal itself.
+/// A removal that finds nothing to remove is answered only once the removal itself could be.
 #[sqlx::test(migrations = false)]
 async fn removal_that_finds_nothing_waits_for_the_one_that_removed_it(pool: PgPool) {
     let keys = keys(&pool).await;

@@ -201,7 +201,7 @@ async fn token_makes_nothing_beyond_its_own_bounds(pool: PgPool) {
     };
     let cut = world.mint(&asks, HOME, endless).await.token;
     assert_eq!(cut.expires_at, parent.token.expires_at);
-    // This applies to the token itself, its child, a copy and imported tokens.
+    // Neither the token, its child, a copy nor an imported token exceeds the token's bounds.
     for target in [parent.token.id, child.id] {
         let wider = patch(|patch| {
             patch.expiry = Some(expiry::parse("never"));
@@ -222,7 +222,7 @@ async fn token_makes_nothing_beyond_its_own_bounds(pool: PgPool) {
     let report = transfer.import(&asks, &home, Format::Jsonl, row.as_bytes(), false).await.unwrap();
     let imported = tokens.show(&ada, report.tokens[0].id.unwrap()).await.unwrap();
     assert_eq!((bounds(&imported), imported.parent), (bounds(&parent.token), child.parent));
-    // People and tokens that never expire are not bound.
+    // Tokens that a person, or a token without bounds, creates are not bound.
     let endless = TokenDraft { name: "endless".into(), expiry: expiry::parse("never"), ..narrow() };
     let endless = TokenDraft { ip_allow: vec![], rate_limit: Ok(None), ..endless };
     let endless = world.mint(&ada, HOME, endless).await;
