@@ -1,6 +1,9 @@
-//! Changes of the schema of a database that is in use. They need tables for themselves, and PostgreSQL lets everybody
-//! who comes later wait behind them. So each waits for a lock only for a moment and is tried again. Indexes that are made
-//! beside everybody who writes wait for as long as they have to (`database`): nobody waits behind them.
+//! Schema changes of a database that is in use.
+//!
+//! Such a change needs exclusive locks on tables, and in PostgreSQL every later query waits behind
+//! a pending lock request. So each change waits only briefly for a lock and is then retried.
+//! Indexes that are built concurrently with writes wait for as long as they need to (`database`),
+//! because no query waits behind them.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -9,14 +12,15 @@ use tokio::time::sleep;
 
 use super::{StoreError, connection, open_for_migrations};
 
-/// The pause after the first attempt. It doubles with each: others work meanwhile.
+/// The pause after the first attempt. It doubles with each attempt, so that other sessions can work
+/// in between.
 const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// An attempt that takes longer than this may be waiting for a lock.
 const LOOK: Duration = Duration::from_millis(400);
 
-/// Runs a change of the schema, on a connection of its own each time, until no lock of another session stops it. Logs
-/// which sessions hold the locks.
+/// Retries a schema change, on a new connection for each attempt, until no lock of another session
+/// prevents it. Logs the sessions that hold the locks.
 pub(super) async fn until_unlocked<F>(
     options: &PgConnectOptions,
     attempt: impl Fn(PgConnection) -> F,
@@ -49,7 +53,7 @@ where
     }
 }
 
-/// Reports whether a lock was not to be had in time, or two sessions waited for each other.
+/// Checks whether a migration failed because of a lock timeout (`55P03`) or a deadlock (`40P01`).
 fn is_of_locks(error: &MigrateError) -> bool {
     let (MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)) = error else {
         return false;
@@ -58,12 +62,12 @@ fn is_of_locks(error: &MigrateError) -> bool {
     matches!(code.as_deref(), Some("55P03" | "40P01"))
 }
 
-/// Logs the sessions that this one waits for, each time they are others.
+/// Logs the sessions that block this one, each time the set of sessions changes.
 async fn report_waits(options: &PgConnectOptions, session: i32) -> Infallible {
     let mut reported = String::new();
     loop {
         sleep(LOOK).await;
-        // The change goes on when the blocking sessions can't be read.
+        // Failing to read the blocking sessions must not fail the schema change.
         let Ok(found) = blockers(options, session).await else { continue };
         if !found.is_empty() && found != reported {
             tracing::warn!(
@@ -74,7 +78,8 @@ async fn report_waits(options: &PgConnectOptions, session: i32) -> Infallible {
     }
 }
 
-/// Describes the sessions that hold locks which this one waits for. Leaves out what they do: it may hold secrets.
+/// Describes the sessions that hold the locks that this session waits for. Omits their queries,
+/// which may contain secrets.
 async fn blockers(options: &PgConnectOptions, session: i32) -> Result<String, StoreError> {
     let mut connection = connection::open(options).await?;
     let found = sqlx::query_scalar!(

@@ -1,4 +1,5 @@
-//! Notes that what accounts were doing whose passwords ended is to be looked at once more.
+//! Person stops: pending work to check accounts again after their passwords were
+//! expired (`users::second_look`).
 
 use domain::ids::UserId;
 use sqlx::{PgConnection, types::Json};
@@ -7,15 +8,15 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::audit::Author;
 
-/// A note.
+/// A person stop.
 #[derive(Clone, Debug)]
 pub(crate) struct PersonStop {
     pub(crate) id: Uuid,
     /// The person from whom the passwords descend.
     pub(crate) giver: UserId,
-    /// The people whose passwords ended.
+    /// The people whose passwords were expired.
     pub(crate) ended: Vec<UserId>,
-    /// Whether passwords of administrators end that descend from the giver.
+    /// Whether to also expire the passwords of administrators that descend from the giver.
     pub(crate) ends_more: bool,
     /// The user who made the change.
     pub(crate) by: Option<UserId>,
@@ -27,7 +28,8 @@ fn uuids(people: &[UserId]) -> Vec<Uuid> {
     people.iter().map(|person| person.0).collect()
 }
 
-/// Notes people who are to be looked at. The server that notes it begins within some seconds.
+/// Inserts a person stop, claimed for 15 seconds. The server that inserts it begins the work within
+/// this time.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     stop: &PersonStop,
@@ -47,7 +49,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Takes a note that no server works on, for some seconds.
+/// Claims a person stop that no server works on, for 15 seconds.
 pub(crate) async fn claim(connection: &mut PgConnection) -> Result<Option<PersonStop>, StoreError> {
     let row = sqlx::query!(
         r#"UPDATE person_stops SET worked_until = clock_timestamp() + interval '15 seconds'
@@ -67,8 +69,9 @@ pub(crate) async fn claim(connection: &mut PgConnection) -> Result<Option<Person
     }))
 }
 
-/// Returns the people of a note, to whom another server may have added some; `None` when the note is finished. The caller
-/// holds [`crate::locks::people`], under which notes change.
+/// Returns the people of a person stop, to whom another server may have added some, or `None`
+/// if the stop is finished. The caller holds [`crate::locks::people`], under which person
+/// stops change.
 pub(crate) async fn ended(
     connection: &mut PgConnection,
     id: Uuid,
@@ -79,7 +82,8 @@ pub(crate) async fn ended(
     Ok(ended.map(|people| people.into_iter().map(UserId).collect()))
 }
 
-/// Keeps other servers from a note for as long as waiting for its people may take.
+/// Extends the claim of a person stop to 30 seconds from now, which covers the wait for the acts of
+/// its people.
 pub(crate) async fn keep(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE person_stops SET worked_until = clock_timestamp() + interval '30 seconds' WHERE id = $1",
@@ -90,7 +94,7 @@ pub(crate) async fn keep(connection: &mut PgConnection, id: Uuid) -> Result<(), 
     Ok(())
 }
 
-/// Reports whether a person's password ended, and what their account was doing is still to be looked at.
+/// Checks whether a person's password was expired and their account has yet to be checked again.
 pub(crate) async fn concerns(
     connection: &mut PgConnection,
     person: UserId,
@@ -104,7 +108,8 @@ pub(crate) async fn concerns(
     Ok(concerns)
 }
 
-/// Notes more people whose passwords ended, because of those whom the note had.
+/// Adds people to a person stop, whose passwords were expired because of the people it already had.
+/// Extends the claim to 15 seconds from now.
 pub(crate) async fn add(
     connection: &mut PgConnection,
     id: Uuid,
@@ -121,7 +126,8 @@ pub(crate) async fn add(
     Ok(())
 }
 
-/// Lets any server go on with a note, after those that wait for longer.
+/// Lets any server continue with a person stop in 30 seconds, so that stops that have waited longer
+/// come first.
 pub(crate) async fn release(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE person_stops SET worked_until = clock_timestamp() + interval '30 seconds' WHERE id = $1",
@@ -132,7 +138,7 @@ pub(crate) async fn release(connection: &mut PgConnection, id: Uuid) -> Result<(
     Ok(())
 }
 
-/// Removes a note: nothing more was found.
+/// Deletes a person stop, after a check that found no more people.
 pub(crate) async fn finish(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
     sqlx::query!("DELETE FROM person_stops WHERE id = $1", id).execute(connection).await?;
     Ok(())

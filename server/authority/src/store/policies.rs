@@ -1,4 +1,4 @@
-//! Policies: the rules of the instance and of workspaces, and the tokens that they bear on.
+//! Policies: the rules of the instance and of workspaces, and the tokens that they apply to.
 
 use domain::{
     ids::{TokenId, WorkspaceId},
@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::access::Tenant;
 
-/// One level: its rules, how often they were changed, and when last. A level that was never set has
-/// no rules and the version 0.
+/// The policy of one level: its rules, its version, and when it last changed. A level whose policy
+/// was never set has no rules and version 0.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Level {
     pub(crate) rules: PolicyRules,
@@ -71,7 +71,7 @@ impl TryFrom<PolicyRow> for Level {
                 on_reuse: on_reuse.map_err(|_| corrupt("policies.on_reuse"))?,
                 self_rotate: row.self_rotate,
                 on_parent_end: on_parent_end.map_err(|_| corrupt("policies.on_parent_end"))?,
-                // A label that this build does not know is no reason to fail.
+                // An unknown label, from a newer build, must not make the policy unreadable.
                 preset: row.preset.and_then(|text| text.parse().ok()),
             },
             version: row.version,
@@ -80,7 +80,7 @@ impl TryFrom<PolicyRow> for Level {
     }
 }
 
-/// The instance's level and, with a tenant, the workspace's.
+/// Returns the policy of the instance and, with a tenant, that of the workspace.
 pub(crate) async fn stored(
     connection: &mut PgConnection,
     tenant: Option<Tenant>,
@@ -106,7 +106,7 @@ pub(crate) async fn stored(
     Ok((instance, workspace))
 }
 
-/// The rules that bear on a workspace.
+/// Returns the rules that apply to a workspace.
 pub(crate) async fn levels(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -115,7 +115,7 @@ pub(crate) async fn levels(
     Ok(Levels { instance: instance.rules, workspace: workspace.rules })
 }
 
-/// Every workspace with its own rules. For what concerns the whole instance.
+/// Returns every workspace with its own rules, for operations on the whole instance.
 pub(crate) async fn of_all_workspaces(
     connection: &mut PgConnection,
 ) -> Result<Vec<(WorkspaceId, PolicyRules)>, StoreError> {
@@ -138,8 +138,8 @@ pub(crate) async fn of_all_workspaces(
         .collect()
 }
 
-/// Puts rules in place of a level's own; of the instance for `None`. The caller holds the level's
-/// lock: workspace or instance row.
+/// Replaces the rules of a level: of the workspace, or of the instance for `None`. The caller holds
+/// the lock on the level's row, which is the workspace's or the instance's.
 pub(crate) async fn replace(
     connection: &mut PgConnection,
     id: Uuid,
@@ -147,8 +147,8 @@ pub(crate) async fn replace(
     rules: &PolicyRules,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    // No ON CONFLICT: the instance's row is unique by an index on an expression, the workspace's by a
-    // constraint, and one statement can name one of them.
+    // This is not an upsert, because ON CONFLICT names a single index or constraint. An index on an
+    // expression makes the instance's row unique, and a constraint the workspace's.
     let workspace = tenant.map(|tenant| tenant.id().0);
     let (reveal, on_reuse, on_parent_end, preset) = (
         rules.reveal.map(domain::policy::Reveal::as_str),
@@ -212,7 +212,7 @@ pub(crate) async fn replace(
     Ok(())
 }
 
-/// What of a token a policy bears on.
+/// The facts of a token that a policy applies to.
 pub(crate) struct FitRow {
     pub(crate) id: TokenId,
     pub(crate) workspace_id: WorkspaceId,
@@ -225,30 +225,31 @@ pub(crate) struct FitRow {
     pub(crate) name_repeats: bool,
 }
 
-/// What policies say of names. Where they say anything, every token is looked at.
+/// The rules of policies about names. With any such rule, every token is examined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NameRules {
     Nothing,
-    /// They match a pattern.
+    /// Names must match a pattern.
     Patterns,
-    /// They do not repeat, which is only looked up then.
+    /// Names must be unique. Repeated names are looked up only with this rule.
     Unique,
 }
 
-/// What a token must be to be worth a look, when whole policies are compared with a million of them.
+/// The tokens to examine when a policy is compared with up to a million of them: those that match
+/// any of these criteria.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FitSearch {
     pub(crate) names: NameRules,
-    /// Tokens without an end.
+    /// Tokens that never expire.
     pub(crate) endless: bool,
     /// Recoverable tokens.
     pub(crate) recoverable: bool,
-    /// Tokens that live longer than so many seconds.
+    /// Tokens whose lifetime is longer than this, in seconds.
     pub(crate) longer_than_s: Option<i64>,
 }
 
-/// Tokens that have not ended and are searched for, in the order of their ids after `after`, `limit` at
-/// most: of a workspace, or of all for `None`.
+/// Returns up to `limit` unexpired tokens that match the search, with ids greater than `after`,
+/// ordered by id: those of a workspace, or of all workspaces for `None`.
 pub(crate) async fn tokens_to_fit(
     connection: &mut PgConnection,
     tenant: Option<Tenant>,
@@ -300,8 +301,9 @@ pub(crate) async fn tokens_to_fit(
         .collect()
 }
 
-/// Whether a replaced secret that is presented after its end disables its token: either level may
-/// want so. Asked for when that happens, so that a verification needs no policy.
+/// Checks whether presenting a replaced secret after its grace period disables the token, which
+/// the policy of either level may require. Read only in this case, so that verification needs
+/// no policy.
 pub(crate) async fn disables_on_reuse(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -315,7 +317,8 @@ pub(crate) async fn disables_on_reuse(
     .await?)
 }
 
-/// Whether stopping a token stops those that it made: either level may want so.
+/// Checks whether stopping a token also stops the tokens that it created, which the policy of
+/// either level may require.
 pub(crate) async fn ends_children(
     connection: &mut PgConnection,
     tenant: Tenant,

@@ -1,4 +1,4 @@
-//! Servers that share the database.
+//! Replicas: the servers that share the database.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 use super::StoreError;
 
-/// The channel of the hint that there are new revisions.
+/// The notification channel for new revisions.
 pub(crate) const CHANNEL: &str = "tessera_revisions";
 
-/// What a server says of itself with each renewal.
+/// The state that a server reports with each renewal.
 pub(crate) struct Renewal<'a> {
     pub(crate) id: Uuid,
     pub(crate) name: &'a str,
@@ -22,15 +22,16 @@ pub(crate) struct Renewal<'a> {
     pub(crate) p99_us: Option<i64>,
 }
 
-/// How far another server is.
+/// Another server, and how many times it has renewed its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Other {
     pub(crate) id: Uuid,
     pub(crate) renewals: i64,
 }
 
-/// Renews a server's row if it was renewed so many times before. `false` when it was not, or is gone: then the
-/// database's history is not the one that this server knows.
+/// Renews a server's row if it was renewed exactly `renewals` times before. Returns `false` if the
+/// count differs or the row no longer exists. In both cases the history of the database is not the
+/// one that this server has seen.
 pub(crate) async fn renew(
     connection: &mut PgConnection,
     renewal: &Renewal<'_>,
@@ -53,7 +54,7 @@ pub(crate) async fn renew(
     Ok(renewed.rows_affected() == 1)
 }
 
-/// Enters a server, or enters it again; returns how many times its row was renewed.
+/// Inserts or re-inserts a server's row. Returns how many times the row was renewed.
 pub(crate) async fn enter(
     connection: &mut PgConnection,
     renewal: &Renewal<'_>,
@@ -79,7 +80,7 @@ pub(crate) async fn enter(
     .await?)
 }
 
-/// Notes what a server has applied.
+/// Records the revision that a server has applied.
 pub(crate) async fn note_applied(
     connection: &mut PgConnection,
     id: Uuid,
@@ -91,7 +92,7 @@ pub(crate) async fn note_applied(
     Ok(())
 }
 
-/// Removes a server; with `renewals`, only if it was not renewed since.
+/// Deletes a server's row. With `renewals`, deletes it only if it was not renewed since.
 pub(crate) async fn delete(
     connection: &mut PgConnection,
     id: Uuid,
@@ -107,7 +108,7 @@ pub(crate) async fn delete(
     Ok(())
 }
 
-/// All servers but this one.
+/// Returns all servers except this one.
 pub(crate) async fn others(
     connection: &mut PgConnection,
     own: Uuid,
@@ -117,7 +118,7 @@ pub(crate) async fn others(
         .await?)
 }
 
-/// Servers but this one that have not applied this revision.
+/// Returns the servers, except this one, that have not applied this revision.
 pub(crate) async fn behind(
     connection: &mut PgConnection,
     own: Uuid,
@@ -133,19 +134,20 @@ pub(crate) async fn behind(
     .await?)
 }
 
-/// Tells all servers that there are new revisions. A hint: who misses it learns of them with the next
-/// renewal.
+/// Notifies all servers of new revisions. This is a hint: a server that misses it reads the
+/// revisions with its next renewal.
 pub(crate) async fn notify(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query!("SELECT pg_notify($1, '')", CHANNEL).execute(connection).await?;
     Ok(())
 }
 
-/// Asks for nothing, so that networks do not forget the connection, and so that one that is forgotten is noticed.
+/// Sends an empty query, so that network devices keep the idle connection open and a dropped
+/// connection is noticed.
 pub(crate) async fn give_sign_of_life(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql("SELECT 1").execute(connection).await.map(drop)
 }
 
-/// A server, as people are shown it.
+/// The state of a server, for display.
 pub(crate) struct Shown {
     pub(crate) other: Other,
     pub(crate) name: String,
@@ -159,7 +161,7 @@ pub(crate) struct Shown {
     pub(crate) p99_us: Option<i64>,
 }
 
-/// All servers, the longest-running first.
+/// Returns all servers, the longest-running first.
 pub(crate) async fn list(connection: &mut PgConnection) -> Result<Vec<Shown>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT r.id, r.name, r.version, r.started_at, r.renewed_at, r.renewals, r.applied,

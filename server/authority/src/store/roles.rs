@@ -1,11 +1,12 @@
-//! The roles of the database: the owner of Tessera's tables, and the one that serves.
+//! The roles of the database: the owner of Tessera's tables, and the serving role.
 //!
 //! Invariants:
-//! - Rights and owners are changed on Tessera's own tables and their sequences only, name by name. What else is in the
-//!   schema belongs to somebody else.
-//! - The serving role changes rows, and neither tables nor the list of migrations.
+//! - Rights and owners are changed only on Tessera's own tables and their sequences, each by name.
+//!   Everything else in the schema is not Tessera's.
+//! - The serving role changes rows. It changes neither tables nor the list of migrations.
 //!
-//! A migration that makes a table adds its name to [`TABLES`], and one that makes a function to [`FUNCTIONS`].
+//! A migration that creates a table adds its name to [`TABLES`], and one that creates a function to
+//! [`FUNCTIONS`].
 
 use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection, migrate::MigrateError, postgres::PgConnectOptions,
@@ -14,7 +15,7 @@ use sqlx::{
 use super::{DatabaseProblem, StoreError, connection, database, open_for_migrations, patience};
 use crate::ServiceError;
 
-/// Tessera's tables of rows.
+/// Tessera's tables, except [`MIGRATIONS_TABLE`].
 pub(super) const TABLES: &[&str] = &[
     "audiences",
     "audit_events",
@@ -49,8 +50,9 @@ pub(super) const TABLES: &[&str] = &[
     "users",
     "workspaces",
 ];
-/// Tessera's functions. Where an administrator of the database has taken `EXECUTE` from everybody, the serving role
-/// needs it: triggers call functions with the rights of the role that writes the row.
+/// Tessera's functions. The serving role needs `EXECUTE` on them even if an administrator of the
+/// database has revoked it from `PUBLIC`: triggers call functions with the rights of the role that
+/// writes the row.
 const FUNCTIONS: &[&str] = &[
     "audit_reads_giver",
     "audit_reads_token_row",
@@ -62,14 +64,16 @@ const FUNCTIONS: &[&str] = &[
     "tokens_forget_name_key",
     "tokens_forget_stoppers",
 ];
-/// The table of the migrations that were made. The serving role only reads it.
+/// The table of applied migrations. The serving role only reads it.
 pub(super) const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 
-/// Runs the migrations as the owner of the tables, and lets the role of `serving` read and write rows. The
-/// owner's role has no other use, so that the server itself can't change its schema.
+/// Runs the migrations as the owner of the tables, and grants the role of `serving` the right to
+/// read and write rows. The owner's role has no other use, so that the server itself can't change
+/// its schema.
 ///
 /// # Errors
-/// `Unavailable` without the database; `Internal` with a [`DatabaseProblem`], or when a URL can't be used.
+/// `Unavailable` if the database cannot be reached; `Internal` with a [`DatabaseProblem`], or if a
+/// URL is not usable.
 pub async fn migrate_as_owner(owner: &str, serving: &str) -> Result<(), ServiceError> {
     let owner = connection::options(owner).map_err(ServiceError::internal)?;
     let serving = connection::options(serving).map_err(ServiceError::internal)?;
@@ -95,7 +99,7 @@ async fn bring_up(
         database::migrate(owner).await?;
     }
     match grant(connection, owner, serving).await {
-        // The role of `serving` is not there under this name. Waiting would not help.
+        // The serving role does not exist under this name. Waiting would not help.
         Err(error) if error.is_of_schema() => Err(ServiceError::internal(error)),
         granted => Ok(granted?),
     }
@@ -112,7 +116,7 @@ fn lacks_rights(error: &ServiceError) -> bool {
     }
 }
 
-/// Finds one of Tessera's tables that belongs to a role whose rights this one does not have.
+/// Finds one of Tessera's tables that belongs to a role whose rights this role does not have.
 async fn foreign_table(
     connection: &mut PgConnection,
 ) -> Result<Option<DatabaseProblem>, StoreError> {
@@ -129,12 +133,13 @@ async fn foreign_table(
     Ok(found.map(|table| DatabaseProblem::NotOwner { table: table.name, owner: table.owner }))
 }
 
-/// The names of all tables of Tessera's.
+/// Returns the names of all of Tessera's tables.
 fn names() -> Vec<String> {
     TABLES.iter().copied().chain([MIGRATIONS_TABLE]).map(ToOwned::to_owned).collect()
 }
 
-/// Grants the serving role what it lacks on what is there, and on what later migrations make.
+/// Grants the serving role the rights that it lacks, on existing objects and on those that later
+/// migrations create.
 async fn grant(
     connection: &mut PgConnection,
     owner: &PgConnectOptions,
@@ -199,11 +204,12 @@ async fn grant(
     Ok(())
 }
 
-/// Prepares the embedded database for two roles that are not superusers: `owner`, which owns the tables and
-/// makes migrations, and `serving`. Moves the tables of version 0.1, which served as the superuser.
+/// Prepares the embedded database for two roles that are not superusers: `owner`, which owns the
+/// tables and runs migrations, and `serving`. Changes the owner of the tables of version 0.1, which
+/// ran as the superuser.
 ///
 /// # Errors
-/// `Unavailable` without the database.
+/// `Unavailable` if the database cannot be reached.
 pub async fn prepare_roles(
     superuser: &str,
     owner: &'static str,

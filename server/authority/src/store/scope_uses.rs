@@ -1,4 +1,5 @@
-//! Which tokens use the scopes of an audience, in all workspaces: for those who manage the instance.
+//! The tokens of all workspaces that use the scopes of an audience, for users who manage
+//! the instance.
 
 use domain::{
     catalogue::{ScopeName, ScopeUses, TokenUse},
@@ -8,11 +9,11 @@ use sqlx::PgConnection;
 
 use super::{StoreError, secrets::parse_all};
 
-/// Most tokens that are named.
+/// The maximum number of tokens that are listed by name.
 const NAMED_MAX: i64 = 50;
 
-/// What tokens that were not deleted hold in this audience: of these scopes, and of URIs (if wished)
-/// everything.
+/// Returns the scopes that undeleted tokens hold in this audience: those among `scopes` and, with
+/// `uris`, all that are URIs.
 pub(crate) async fn held(
     connection: &mut PgConnection,
     audience: AudienceId,
@@ -41,7 +42,7 @@ pub(crate) async fn held(
     parse_all(&held).ok_or_else(|| StoreError::corrupt("tokens.scopes", audience.0))
 }
 
-/// The tokens that hold any of these scopes in this audience and were not deleted.
+/// Returns the undeleted tokens that hold any of these scopes in this audience.
 pub(crate) async fn holders(
     connection: &mut PgConnection,
     audience: AudienceId,
@@ -105,7 +106,7 @@ pub(crate) async fn holders(
     Ok(ScopeUses { count, tokens })
 }
 
-/// How many tokens were made for this audience and not deleted.
+/// Returns how many undeleted tokens have this audience.
 pub(crate) async fn tokens_of_audience(
     connection: &mut PgConnection,
     audience: AudienceId,

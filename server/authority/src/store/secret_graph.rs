@@ -1,15 +1,17 @@
-//! Decides which tokens are exposed, from who got whose secret (`secret_holders` reads that).
+//! Decides which tokens are exposed, from the graph of who got whose secret, which
+//! `secret_holders` reads.
 //!
-//! A *root* is a token that may be exposed. A *maker* is a token that got the secret of a root or of another maker. An edge
-//! leads from each of them to the makers that got its secret. Chains of makers are long where tokens make each other, so that no
-//! root is followed by itself: for each [`Class`] of people who may not know a secret, one walk marks the makers
-//! through which they know one.
+//! A *root* is a token that may be exposed. A *maker* is a token that got the secret of a root or
+//! of another maker. An edge leads from each of them to every maker that got its secret. Chains of
+//! makers are long if tokens create each other, so the search does not follow each root separately.
+//! Instead, for each [`Class`] of people who may not know a secret, one walk marks the makers
+//! through which such people know one.
 
 use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-/// A user, and the first row of the log by which they may know a secret.
+/// A user, and the id of the first row of the audit log by which they may know a secret.
 pub(super) type Holder = (Uuid, i64);
 
 /// A token that may be exposed.
@@ -20,7 +22,7 @@ pub(super) struct Root {
     pub(super) workspace: Uuid,
     /// The scopes that a holder must be able to grant.
     pub(super) scopes: Vec<String>,
-    /// Whether only people who manage the instance may know the secret.
+    /// Whether only users who manage the instance may know the secret.
     pub(super) for_managers: bool,
 }
 
@@ -28,22 +30,24 @@ pub(super) struct Root {
 #[derive(Debug)]
 pub(super) struct Person {
     pub(super) email: String,
-    /// Earlier acts count as acts of others.
+    /// Acts up to this row of the audit log are attributed to other people.
     pub(super) acts_count_after: Option<i64>,
     pub(super) is_active: bool,
     /// Whether they manage the instance.
     pub(super) manages: bool,
-    /// The workspaces that they administer, with the patterns of what they grant; `None` is everything.
+    /// The workspaces that they administer, with the patterns of the scopes that they may grant.
+    /// `None` means all scopes.
     pub(super) administers: HashMap<Uuid, Option<Vec<String>>>,
 }
 
 impl Person {
-    /// Reports whether an act is one of somebody else.
+    /// Checks whether an act is attributed to another person.
     fn is_doubted(&self, act: i64) -> bool {
         self.acts_count_after.is_some_and(|after| after >= act)
     }
 
-    /// Reports whether they could put this scope of `tessera` on a token of the workspace; without, whether they administer it.
+    /// Checks whether the person could put this scope of `tessera` on a token of the workspace, or,
+    /// without a scope, whether they administer the workspace.
     fn grants(&self, workspace: Uuid, scope: Option<&str>) -> bool {
         match self.administers.get(&workspace) {
             None => false,
@@ -61,13 +65,16 @@ fn covers(pattern: &str, scope: &str) -> bool {
     name == "*" || name == scope || prefix.is_some_and(|prefix| scope.starts_with(prefix))
 }
 
-/// People who may not know a secret: all but those who could get it now, and but its user. Where one person counts only, who is
-/// never the user, there are few classes however many users the roots have.
+/// People who may not know a secret: everyone except the token's owner and those who could get the
+/// secret now.
+///
+/// If only one person is searched for, who is never the owner, the class omits the owner. So the
+/// number of classes stays small however many owners the roots have.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Class {
-    /// Those who do not manage the instance.
+    /// People who do not manage the instance.
     OfManagers { user: Option<Uuid> },
-    /// Those who could not grant the scope in the workspace.
+    /// People who could not grant the scope in the workspace.
     OfScope { user: Option<Uuid>, workspace: Uuid, scope: Option<String> },
 }
 
@@ -99,7 +106,7 @@ impl Class {
     }
 }
 
-/// A maker's place.
+/// The index of a maker.
 type Place = usize;
 
 #[derive(Debug, Default)]
@@ -121,19 +128,19 @@ struct Start {
     got_by: Vec<Place>,
 }
 
-/// Who got whose secret.
+/// The graph of who got whose secret.
 #[derive(Debug)]
 pub(super) struct Graph {
-    /// The only person who counts.
+    /// The only person to search for, if set.
     known_to: Option<Uuid>,
-    /// Whether acts of a root's user count as acts of others.
+    /// Whether acts of a root's owner are attributed to other people.
     is_doubted: bool,
     roots: Vec<Start>,
     root_places: HashMap<Uuid, usize>,
     makers: Vec<Maker>,
     maker_places: HashMap<Uuid, Place>,
     people: HashMap<Uuid, Person>,
-    /// How many edges and holders there are.
+    /// The number of edges and holders.
     size: usize,
 }
 
@@ -151,7 +158,7 @@ impl Graph {
         }
     }
 
-    /// Returns how many roots, edges and holders there are.
+    /// Returns the number of roots, edges and holders.
     pub(super) fn size(&self) -> usize {
         self.roots.len() + self.size
     }
@@ -211,13 +218,13 @@ impl Graph {
         }
     }
 
-    /// Puts the roots in the order of their workspaces and ids. Called once all are added.
+    /// Sorts the roots by workspace and id. Must be called after all roots are added.
     pub(super) fn sort(&mut self) {
         self.roots.sort_unstable_by_key(|start| (start.root.workspace, start.root.token));
         self.root_places.clear();
     }
 
-    /// Returns everybody who holds a secret, and the workspaces of the roots.
+    /// Returns all holders of secrets, and the workspaces of the roots.
     pub(super) fn people(&self) -> (Vec<Uuid>, Vec<Uuid>) {
         let workspaces: HashSet<Uuid> =
             self.roots.iter().map(|start| start.root.workspace).collect();
@@ -255,12 +262,12 @@ impl Graph {
         })
     }
 
-    /// Returns a person, if they count.
+    /// Returns a person, if they are searched for.
     fn counted(&self, id: Uuid) -> Option<&Person> {
         self.people.get(&id).filter(|_| self.known_to.is_none_or(|known_to| known_to == id))
     }
 
-    /// Returns the places of the roots that are exposed.
+    /// Returns the indexes of the exposed roots.
     pub(super) fn exposed(&self) -> Vec<usize> {
         let doubted = self.mark(|maker| {
             maker
@@ -283,7 +290,8 @@ impl Graph {
         self.roots.iter().enumerate().filter_map(is_exposed).collect()
     }
 
-    /// Returns the addresses of those who may know the secret of a root and may not.
+    /// Returns the addresses of the people who may have learned the secret of a root but may not
+    /// know it.
     pub(super) fn holders(&self, place: usize) -> Vec<String> {
         let Start { root, holders, got_by } = &self.roots[place];
         let classes = Class::of(root, self.known_to);
@@ -325,7 +333,7 @@ impl Graph {
         })
     }
 
-    /// Marks these makers, and all whose secrets lead to them.
+    /// Marks the makers that match, and all makers whose secrets lead to them.
     fn mark(&self, is_marked: impl Fn(&Maker) -> bool) -> Vec<bool> {
         let mut marks: Vec<bool> = self.makers.iter().map(is_marked).collect();
         let mut open: Vec<Place> = (0..marks.len()).filter(|place| marks[*place]).collect();
@@ -340,7 +348,7 @@ impl Graph {
     }
 }
 
-/// The walks that are done, each once.
+/// The walks done so far, so that each is done only once.
 struct Walks<'a> {
     graph: &'a Graph,
     of_class: HashMap<Class, Vec<bool>>,
@@ -364,12 +372,13 @@ impl Walks<'_> {
     }
 }
 
-/// What the user of a root knows of makers. That a token acts as its user does not count; that another one does counts. So two
-/// such tokens are kept for each maker: one of them is another one.
+/// What the owner of a root knows of makers. The root itself acts as its owner, which does not
+/// count, but other tokens that act as this owner do. So up to two such tokens are kept for each
+/// maker: at least one of two is not the root.
 struct OwnWalk {
-    /// Makers through which the user knows a secret by an act.
+    /// Makers through which the owner knows a secret by an act.
     by_act: Vec<bool>,
-    /// Up to two tokens that act as the user and got the maker's secret.
+    /// Up to two tokens that act as the owner and got the maker's secret.
     by_tokens: Vec<[Option<Uuid>; 2]>,
 }
 
@@ -385,7 +394,7 @@ impl OwnWalk {
                 open.push(place);
             }
         }
-        // Each maker is looked at again only when it has one more of two.
+        // A maker is visited again only if it gained one of its two tokens.
         while let Some(place) = open.pop() {
             let here: [Option<Uuid>; 2] = by_tokens[place];
             for next in &graph.makers[place].got {
@@ -405,7 +414,7 @@ impl OwnWalk {
     }
 }
 
-/// Adds tokens where there is place. Returns whether it added one.
+/// Adds tokens to the free places. Returns whether it added any.
 fn add(places: &mut [Option<Uuid>; 2], more: [Option<Uuid>; 2]) -> bool {
     let before = *places;
     for token in more.into_iter().flatten() {
@@ -422,7 +431,7 @@ fn add(places: &mut [Option<Uuid>; 2], more: [Option<Uuid>; 2]) -> bool {
 mod tests {
     use super::*;
 
-    /// One maker got the secrets of tokens that act as many users.
+    /// Builds a graph in which one maker got the secrets of tokens that act as many users.
     fn graph(known_to: Option<Uuid>, users: u128) -> Graph {
         let (person, maker, workspace) =
             (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));

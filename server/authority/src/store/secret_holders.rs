@@ -1,17 +1,19 @@
-//! Secrets that a person may know: who may know the secret of a token, as the audit log has it. Those are the people who
-//! made or imported the token, rotated it or were shown its secret, the users that it acted as, and the same of tokens that
-//! did so.
+//! Finds the people who may know the secret of a token, according to the audit log. These are the
+//! people who created, imported or rotated the token or viewed its secret, the users that it acted
+//! as, and the same people of tokens that did any of this.
 //!
-//! A secret is *exposed* if somebody may know it who could not get it now: of a token that acts as an owner or administrator
-//! of the instance, everybody who does not manage the instance; of other tokens, everybody who could not put the token's
-//! scopes of `tessera` on a token of that workspace.
+//! A secret is *exposed* if it may be known to a person who could not get it now. For a token that
+//! acts as an owner or administrator of the instance, these are all people who do not manage the
+//! instance. For other tokens, these are all people who could not put the token's scopes of
+//! `tessera` on a token of that workspace.
 //!
-//! The search reads each token once, and each row of the log about its secrets a few times, however long the chains are in which tokens made each
-//! other: first it finds the tokens that may be exposed ([`candidates`]), then all who got their secrets
-//! ([`read`]), and `secret_graph` decides. A person's tokens are found from the person: tokens that they have nothing to do
-//! with are not read.
+//! The search reads each token once, and each row of the log about its secrets a few times, however
+//! long the chains are in which tokens created each other. It first finds the tokens that may be
+//! exposed ([`candidates`]), then everyone who got their secrets ([`read`]), and `secret_graph`
+//! decides. The search for a person's tokens starts from the person, so it does not read tokens
+//! that are unrelated to them.
 //!
-//! The log is complete for tokens of version 0.1 and of its servers that still run, too.
+//! The log is also complete for tokens of version 0.1 and of servers that still run it.
 
 use std::collections::HashMap;
 
@@ -31,21 +33,22 @@ use crate::{
     work::{Kind, Pool},
 };
 
-/// Rows after which a search lets others have the thread, and the largest graph that is decided there.
+/// The number of rows after which a search yields its thread, and the size of the largest graph
+/// that is decided on that thread.
 const FEW: usize = 500;
-/// The largest graph, of some hundred MiB.
+/// The size of the largest graph that is accepted: some hundred MiB.
 const SIZE_MAX: usize = 4_000_000;
 
-/// Tokens that one statement searches at a time. A statement may take a minute, and whoever is about to lose rights must not
-/// keep their tokens from being found by making many.
+/// The number of tokens that one statement searches. A statement may take a minute, and people who
+/// are about to lose rights must not be able to hide their tokens by creating many.
 const PORTION: usize = 20_000;
 
-/// A token whose secret others may know who could not get it now.
+/// A token whose secret may be known to people who could not get it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExposedToken {
     /// The token.
     pub token: TokenId,
-    /// Its name.
+    /// The token's name.
     pub name: String,
     /// The slug of its workspace.
     pub workspace: String,
@@ -53,43 +56,45 @@ pub struct ExposedToken {
     pub workspace_id: WorkspaceId,
     /// The address of the user that it acts as.
     pub user: String,
-    /// The addresses of those who may know its secret.
+    /// The addresses of the people who may know its secret.
     pub holders: Vec<String>,
-    /// The switch.
+    /// Whether the token is enabled.
     pub enabled: bool,
 }
 
-/// Which exposed tokens are sought. Without a user, a person and ids, those that act as owners and administrators of the
-/// instance.
+/// The exposed tokens to search for. Without a user, a person and ids, these are the tokens that
+/// act as owners and administrators of the instance.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sought<'a> {
     /// Tokens that act as this user.
     pub(crate) user: Option<UserId>,
-    /// Tokens that act as others, and whose secret this person may know.
+    /// Tokens that act as other users, and whose secret this person may know.
     pub(crate) known_to: Option<UserId>,
     /// Tokens of this workspace.
     pub(crate) workspace: Option<WorkspaceId>,
-    /// Some of these.
+    /// Tokens with these ids.
     pub(crate) ids: Option<&'a [Uuid]>,
-    /// Tokens that hold one of these scopes of `tessera`, which are what a holder must be able to grant. Also tokens that
-    /// verify as an owner or administrator of the instance: they see the tokens of all workspaces.
+    /// Tokens that hold one of these scopes of `tessera`, which a holder must be able to grant.
+    /// Also includes tokens with `verify` that act as an owner or administrator of the instance,
+    /// because they see the tokens of all workspaces.
     pub(crate) scopes: Option<&'a [String]>,
-    /// Only people who manage the instance may know the secrets, whoever the tokens act as now.
+    /// Whether only people who manage the instance may know the secrets, regardless of whom the
+    /// tokens act as now.
     pub(crate) for_managers: bool,
-    /// Counts acts of the user as acts of others.
+    /// Whether acts of the user are attributed to other people.
     pub(crate) is_doubted: bool,
-    /// Tokens that are enabled.
+    /// Only tokens that are enabled.
     pub(crate) enabled: bool,
 }
 
-/// Returns exposed tokens by their workspace and id. Replaced secrets count while they work.
+/// Returns exposed tokens, ordered by workspace and id. Replaced secrets count while they work.
 ///
-/// Acts of an account before its `acts_count_after` count as acts of others. A user whom the token acted as may
-/// know a secret from a rotation only if the token acted as them for an hour after it: a token can be rotated first and
-/// handed over then.
+/// Acts of an account up to its `acts_count_after` are attributed to other people. A user whom the
+/// token acted as may know a secret from a rotation only if the token acted as them for an hour
+/// after it, because a token can be rotated first and then handed over.
 ///
 /// # Errors
-/// `Busy` when others use the threads of `work`, or the log leads to too many tokens.
+/// `Busy` if other work occupies the threads of `work`, or if the log leads to too many tokens.
 pub(crate) async fn exposed(
     connection: &mut PgConnection,
     work: Option<&Pool>,
@@ -118,10 +123,10 @@ async fn in_portions(
     Ok(found)
 }
 
-/// Returns the first ones of the exposed tokens, with those who may know their secrets.
+/// Returns the first `limit` exposed tokens, with the people who may know their secrets.
 ///
 /// # Errors
-/// As [`exposed`].
+/// The same as those of [`exposed`].
 pub(crate) async fn with_holders(
     connection: &mut PgConnection,
     work: Option<&Pool>,
@@ -155,7 +160,7 @@ pub(crate) async fn with_holders(
     Ok(tokens.collect())
 }
 
-/// Returns who got whose secret of these tokens, and the places of the roots that are exposed.
+/// Returns the graph of who got the secrets of these tokens, and the indexes of the exposed roots.
 async fn search(
     connection: &mut PgConnection,
     work: Option<&Pool>,
@@ -180,8 +185,8 @@ async fn search(
     decide(work, graph, |graph| graph.exposed()).await
 }
 
-/// Runs a function of a graph. Large ones keep a processor busy, and have a thread of the pool; where there is no pool, one of
-/// the runtime's for such work.
+/// Runs a function on a graph. A large graph keeps a processor busy, so its function runs on a
+/// thread of the pool or, without a pool, on one of the runtime's blocking threads.
 async fn decide<T: Send + 'static>(
     (work, tenant): (Option<&Pool>, Uuid),
     mut graph: Graph,
@@ -201,8 +206,8 @@ async fn decide<T: Send + 'static>(
     }
 }
 
-/// Returns the tokens that may be exposed: those that are sought, and of a person those by which the log leads from the
-/// person to them.
+/// Returns the tokens that may be exposed. For a person, these are the tokens to which the log
+/// leads from this person.
 async fn candidates(
     connection: &mut PgConnection,
     sought: &Sought<'_>,
@@ -238,8 +243,9 @@ async fn candidates(
     }
 }
 
-/// Returns the tokens that a person made, imported, rotated or was shown, that acted as them, or to which such tokens did
-/// so: each once, from one to the next.
+/// Returns the tokens that a person created, imported, rotated or viewed, the tokens that acted as
+/// them, and the tokens to which such tokens did the same. Follows these steps from token to token,
+/// and visits each token once.
 async fn reached_from(
     connection: &mut PgConnection,
     sought: &Sought<'_>,
@@ -297,9 +303,10 @@ async fn reached_from(
     Ok(found.fetch_all(connection).await?)
 }
 
-/// Reads who got the secrets of these tokens, and of the tokens that got them, and so on: in one statement, so that all of this
-/// is of one moment. Who loses rights between it and [`add_people`] is noted by that change. `ORDER BY e.at` leads to the index
-/// that has no other rows of the log.
+/// Reads who got the secrets of these tokens, who got the secrets of the tokens that got them, and
+/// so on. Uses one statement, so that all rows are from one snapshot. If a person loses rights
+/// between this statement and [`add_people`], the change that takes the rights notes it. The
+/// order by `e.at` selects the index that has no other rows of the log.
 #[expect(clippy::too_many_lines, reason = "one statement")]
 async fn read(
     connection: &mut PgConnection,
@@ -458,7 +465,7 @@ async fn read(
     Ok(())
 }
 
-/// Adds what the people are by now.
+/// Adds the current rights of the people.
 async fn add_people(
     connection: &mut PgConnection,
     graph: &mut Graph,

@@ -1,4 +1,4 @@
-//! The search compared with one statement that says what it means, on random logs.
+//! Compares the search with a single statement that defines its meaning, on random logs.
 
 use sqlx::{PgPool, Postgres, Transaction};
 use time::{Duration, macros::datetime};
@@ -7,8 +7,8 @@ use super::*;
 
 const START: OffsetDateTime = datetime!(2026-01-02 12:00 UTC);
 
-/// Says which tokens are exposed, in the plainest way: from each token to all who got its secret. It takes time in the square
-/// of the length of a chain.
+/// Defines which tokens are exposed, in the plainest way: from each token to everyone who got its
+/// secret. Takes time quadratic in the length of a chain.
 const MEANING: &str = r"
 WITH RECURSIVE acting AS (
     SELECT t.id, t.user_id, t.workspace_id, held.scopes, min(s.created_at) AS since,
@@ -85,7 +85,7 @@ SELECT t.id, array_agg(DISTINCT h.email ORDER BY h.email)
                  ))))
  GROUP BY t.id, t.workspace_id ORDER BY t.workspace_id, t.id";
 
-/// Numbers that are the same in each run (`SplitMix64`).
+/// A random number generator with the same numbers in each run (`SplitMix64`).
 struct Numbers(u64);
 
 impl Numbers {
@@ -278,7 +278,7 @@ impl Log {
         self.add_secret(sql, id).await;
     }
 
-    /// Gives a token a secret, beside the present one for a while.
+    /// Gives a token a new secret. The previous one keeps working for a while.
     async fn add_secret(&mut self, sql: &mut Sql<'_>, token: Uuid) {
         let end =
             self.at + self.numbers.of(&[Duration::ZERO, Duration::hours(2), Duration::days(9)]);
@@ -340,7 +340,7 @@ impl Log {
         }
     }
 
-    /// Returns searches of all kinds that the services make.
+    /// Returns searches of all kinds that the services run.
     fn searches(&self) -> Vec<Sought<'_>> {
         let scopes: &'static [String] =
             Box::leak(SCOPES[..3].iter().map(ToString::to_string).collect());
@@ -397,7 +397,7 @@ async fn search_finds_what_the_plain_statement_finds(pool: PgPool) {
     for seed in 0..seeds {
         let mut sql = pool.begin().await.unwrap();
         let rows = 12 + usize::try_from(seed % 40).unwrap();
-        // Of few people, each is often the only one who may know a secret.
+        // With few people, a secret often has only one person who may know it.
         let people = [1, 2, 4, 3][usize::try_from(seed % 4).unwrap()];
         let log = Log::random(&mut sql, seed, (people, 7, rows)).await;
         for sought in log.searches() {
@@ -420,7 +420,8 @@ async fn search_finds_what_the_plain_statement_finds(pool: PgPool) {
     assert!(found as u64 > 10 * seeds, "the logs expose {found} tokens only");
 }
 
-/// Makes a chain in which each token made the next one; the first person made the first one, and all act as the second.
+/// Creates a chain in which each token created the next. The first person created the first token,
+/// and all tokens act as the second person.
 async fn chain(sql: &mut Sql<'_>, length: i32) -> (UserId, UserId, WorkspaceId) {
     let log = Log::random(sql, 1, (0, 0, 0)).await;
     let (maker, user) = (Uuid::from_u128(1), Uuid::from_u128(2));
@@ -523,7 +524,7 @@ async fn time_of_the_search(pool: PgPool) {
     }
 }
 
-/// A token may write itself a long log. What it may undo is read without that.
+/// A token may write a long log about itself. The query for its lineage must not read those rows.
 #[sqlx::test(migrations = "./migrations")]
 async fn lineage_reads_no_rows_of_changes(pool: PgPool) {
     const CHANGES: i64 = 3_000;

@@ -1,7 +1,7 @@
-//! Secrets of tokens: rotated, revealed, first used, presented after their end.
+//! Changes to the secrets of tokens: rotation, display, first use, and reuse after expiry.
 //!
-//! Whoever changes a secret holds the lock of its token's row (`tokens_change::lock`): then all that
-//! happens to the secrets of one token happens one after another.
+//! A caller that changes a secret holds the lock on its token's row (`tokens_change::lock`), which
+//! serializes all changes to the secrets of one token.
 
 use domain::ids::{SecretId, TokenId};
 use sqlx::PgConnection;
@@ -10,17 +10,18 @@ use time::OffsetDateTime;
 use super::StoreError;
 use crate::keys::Sealed;
 
-/// A secret that works, as a rotation needs it.
+/// A working secret, as a rotation needs it.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkingSecret {
     pub(crate) id: SecretId,
     pub(crate) current: bool,
     pub(crate) created_at: OffsetDateTime,
-    /// Noted of secrets that replaced another: only beside an older one does it decide anything.
+    /// Whether the secret was used. Recorded only for secrets that replaced another one, because it
+    /// matters only beside an older secret.
     pub(crate) used: bool,
 }
 
-/// The secrets of a token that work at `now`, as far as they decide: the current one first.
+/// Returns the secrets of a token that work at `now`, the current one first.
 pub(crate) async fn working(
     connection: &mut PgConnection,
     token: TokenId,
@@ -40,8 +41,8 @@ pub(crate) async fn working(
     .await?)
 }
 
-/// Makes the current secret of a token an older one that works until `ends_at`. Its sealed text goes:
-/// only the current secret is ever shown again.
+/// Turns the current secret of a token into an older one that works until `ends_at`. Deletes its
+/// sealed text, because only the current secret may be shown again.
 pub(crate) async fn demote(
     connection: &mut PgConnection,
     secret: SecretId,
@@ -64,7 +65,8 @@ pub(crate) async fn demote(
     super::touched_one(&outcome)
 }
 
-/// Lets no older secret of a token work beyond `end`. Tells whether one would have.
+/// Limits the expiry of all older secrets of a token to `end`. Returns whether any of them would
+/// have worked longer.
 pub(crate) async fn end_older(
     connection: &mut PgConnection,
     token: TokenId,
@@ -81,7 +83,7 @@ pub(crate) async fn end_older(
     Ok(outcome.rows_affected() > 0)
 }
 
-/// The current secret's sealed text, when there is one.
+/// Returns the sealed text of the current secret, if it has one.
 pub(crate) async fn sealed(
     connection: &mut PgConnection,
     token: TokenId,
@@ -98,7 +100,7 @@ pub(crate) async fn sealed(
     }))
 }
 
-/// Removes the sealed texts of a token that is deleted.
+/// Deletes the sealed texts of a token that is deleted.
 pub(crate) async fn forget_sealed(
     connection: &mut PgConnection,
     token: TokenId,
@@ -113,7 +115,7 @@ pub(crate) async fn forget_sealed(
     Ok(())
 }
 
-/// Removes the sealed text of a token's secret: it cannot be shown again.
+/// Deletes the sealed text of a token's secret, so that the secret cannot be shown again.
 pub(crate) async fn keep_no_more(
     connection: &mut PgConnection,
     token: TokenId,
@@ -125,8 +127,9 @@ pub(crate) async fn keep_no_more(
     Ok(())
 }
 
-/// Whether an older secret that ends with the first use of this one works still; `None` when there is no
-/// such one, or this one was used.
+/// Checks whether an older secret that expires with the first use of this one still works. Returns
+/// `None` if there is no such older secret, or this one is not the current secret or was already
+/// used.
 pub(crate) async fn ends_on_first_use(
     connection: &mut PgConnection,
     secret: SecretId,
@@ -147,7 +150,7 @@ pub(crate) async fn ends_on_first_use(
     .await?)
 }
 
-/// Notes the first use of a secret; needs no lock of the token's row.
+/// Records the first use of a secret. Needs no lock on the token's row.
 pub(crate) async fn note_first_use(
     connection: &mut PgConnection,
     secret: SecretId,
@@ -163,7 +166,7 @@ pub(crate) async fn note_first_use(
     Ok(())
 }
 
-/// Reports whether a secret of a token was used that is newer than this one.
+/// Checks whether a newer secret of the token was used.
 pub(crate) async fn newer_was_used(
     connection: &mut PgConnection,
     token: TokenId,
@@ -182,7 +185,8 @@ pub(crate) async fn newer_was_used(
     .await?)
 }
 
-/// Notes that a replaced secret was presented after its end. `false` when that was noted before.
+/// Records that a replaced secret was presented after its expiry. Returns `false` if that was
+/// recorded before.
 pub(crate) async fn note_reuse(
     connection: &mut PgConnection,
     secret: SecretId,

@@ -22,11 +22,11 @@ pub(crate) struct NewSession<'a> {
     pub(crate) user_agent: &'a str,
 }
 
-/// A session that is not over.
+/// A session that has not expired.
 pub(crate) struct LiveSession {
     pub(crate) id: SessionId,
     pub(crate) visitor: Visitor,
-    /// Whether its person must change their password before anything else.
+    /// Whether the user must change their password before any other action.
     pub(crate) must_change_password: bool,
     pub(crate) last_seen_at: OffsetDateTime,
 }
@@ -53,8 +53,8 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Returns the session of this digest if it is neither over nor idle since `idle_since`, its user is
-/// enabled, and a password that somebody else chose still counts.
+/// Returns the session with this digest if it has not expired and was used since `idle_since`, its
+/// user is enabled, and a password that another person chose for the user still counts.
 pub(crate) async fn live(
     connection: &mut PgConnection,
     digest: &[u8; 32],
@@ -89,7 +89,7 @@ pub(crate) async fn live(
     .transpose()
 }
 
-/// Notes that a session was used.
+/// Records that a session was used.
 pub(crate) async fn touch(
     connection: &mut PgConnection,
     digest: &[u8; 32],
@@ -101,7 +101,8 @@ pub(crate) async fn touch(
     Ok(())
 }
 
-/// Gives a session of this user another secret. Returns its end; none when it is over.
+/// Replaces the secret of a session of this user. Returns the expiry of the session, or `None` if
+/// it no longer exists.
 pub(crate) async fn replace_secret(
     connection: &mut PgConnection,
     id: SessionId,
@@ -118,7 +119,7 @@ pub(crate) async fn replace_secret(
     .await?)
 }
 
-/// Ends a session. `None` when there was none.
+/// Deletes a session. Returns its user, or `None` if the session did not exist.
 pub(crate) async fn delete(
     connection: &mut PgConnection,
     digest: &[u8; 32],
@@ -132,7 +133,7 @@ pub(crate) async fn delete(
     Ok(user.map(UserId))
 }
 
-/// Ends every session of a user, and forgets the browsers that signed in.
+/// Deletes all sessions of a user, and forgets the browsers that the user signed in with.
 pub(crate) async fn delete_of_user(
     connection: &mut PgConnection,
     user: UserId,
@@ -141,19 +142,19 @@ pub(crate) async fn delete_of_user(
     Ok(())
 }
 
-/// Which sessions to list.
+/// The sessions to list.
 pub(crate) struct Filter {
-    /// Those of this user alone.
+    /// Only sessions of this user.
     pub(crate) user: Option<UserId>,
-    /// Those that were opened before this one.
+    /// Only sessions that were opened before this one.
     pub(crate) before: Option<SessionId>,
-    /// This one alone.
+    /// Only this session.
     pub(crate) id: Option<SessionId>,
     pub(crate) rows: i64,
 }
 
-/// Sessions that are neither over nor idle since `idle_since`, of users who are enabled; the newest
-/// first. None of them is marked as the one that asks.
+/// Returns sessions of enabled users that have not expired and were used since `idle_since`, the
+/// newest first. Marks none of them as the caller's own.
 pub(crate) async fn page(
     connection: &mut PgConnection,
     filter: &Filter,
@@ -193,9 +194,11 @@ pub(crate) async fn page(
         .collect())
 }
 
-/// Ends one session, and forgets the browsers that its user signed in with. Whether there was one.
+/// Deletes one session, and forgets the browsers that its user signed in with. Returns whether the
+/// session existed.
 pub(crate) async fn end(connection: &mut PgConnection, id: SessionId) -> Result<bool, StoreError> {
-    // The user before the session, as everywhere: two that end sessions do not wait for each other.
+    // Locks the user before the session, as everywhere, so that two transactions that delete
+    // sessions cannot deadlock.
     sqlx::query!(
         "UPDATE users SET browser_generation = browser_generation + 1
           WHERE id = (SELECT user_id FROM sessions WHERE id = $1)",
@@ -207,8 +210,8 @@ pub(crate) async fn end(connection: &mut PgConnection, id: SessionId) -> Result<
     Ok(done.rows_affected() > 0)
 }
 
-/// Ends the sessions of a user but for one, and forgets the browsers that the user signed in with. How
-/// many sessions.
+/// Deletes the sessions of a user except `kept`, and forgets the browsers that the user signed in
+/// with. Returns the number of deleted sessions.
 pub(crate) async fn end_others(
     connection: &mut PgConnection,
     user: UserId,
@@ -230,8 +233,8 @@ pub(crate) async fn end_others(
     Ok(done.rows_affected())
 }
 
-/// Ends the sessions of a user beyond so many, those first that were unused for longest. The caller has locked the
-/// user. Returns how many.
+/// Deletes the sessions of a user beyond the `kept` most recently used ones. The caller has locked
+/// the user. Returns the number of deleted sessions.
 pub(crate) async fn end_beyond(
     connection: &mut PgConnection,
     user: UserId,
@@ -249,7 +252,7 @@ pub(crate) async fn end_beyond(
     Ok(done.rows_affected())
 }
 
-/// Removes sessions that are over or idle since `idle_since`.
+/// Deletes sessions that have expired or were not used since `idle_since`.
 pub(crate) async fn delete_ended(
     connection: &mut PgConnection,
     now: OffsetDateTime,

@@ -1,5 +1,5 @@
-//! Attempts to sign in, which `sessions::throttle` reads and writes under their locks; the networks that people
-//! signed in from; and proxies that are not trusted.
+//! Sign-in attempts, which `sessions::throttle` reads and writes under their locks; the networks
+//! that people signed in from; and proxies that are not trusted.
 
 use domain::ids::UserId;
 use sqlx::PgConnection;
@@ -7,19 +7,20 @@ use time::OffsetDateTime;
 
 use super::StoreError;
 
-/// What is known of one key.
+/// The recorded attempts of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attempts {
-    /// Attempts in a row without a success.
+    /// The number of consecutive attempts without a success.
     pub(crate) count: i32,
-    /// When a delay ends, or a bucket is empty.
+    /// When a delay expires, or a bucket is empty.
     pub(crate) open_at: OffsetDateTime,
-    /// When nothing of this matters any more.
+    /// When the row no longer matters and may be deleted.
     pub(crate) forget_at: OffsetDateTime,
 }
 
-/// Locks the rows of these keys until the transaction ends, in this order, and returns them. Makes
-/// those that are missing: two servers that count the first attempt of a key wait for each other, too.
+/// Locks the rows of these keys until the transaction ends, in this order, and returns them.
+/// Inserts missing rows, so that two servers that count the first attempt of a key also wait for
+/// each other.
 pub(crate) async fn lock(
     connection: &mut PgConnection,
     keys: &[[u8; 32]],
@@ -45,7 +46,7 @@ pub(crate) async fn lock(
     Ok(locked)
 }
 
-/// Writes a row that the caller has locked.
+/// Updates a row that the caller has locked.
 pub(crate) async fn set(
     connection: &mut PgConnection,
     key: &[u8; 32],
@@ -63,12 +64,13 @@ pub(crate) async fn set(
     Ok(())
 }
 
-/// Removes rows that nothing depends on any more, those of version 0.1 among them.
+/// Deletes rows that no longer matter, including those of version 0.1.
 pub(crate) async fn delete_ended(
     connection: &mut PgConnection,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    // The database's clock wrote these. A server whose own clock is ahead must not end delays early.
+    // The database's clock wrote these times. A server whose own clock is ahead must not cut
+    // delays short.
     sqlx::query!(
         "DELETE FROM sign_in_attempts WHERE forget_at <= LEAST($1, clock_timestamp())",
         now
@@ -81,7 +83,7 @@ pub(crate) async fn delete_ended(
     Ok(())
 }
 
-/// Reports whether this person signed in from this network since then.
+/// Checks whether this person signed in from this network since the given time.
 pub(crate) async fn is_known(
     connection: &mut PgConnection,
     user: UserId,
@@ -100,8 +102,8 @@ pub(crate) async fn is_known(
     .await?)
 }
 
-/// Notes that this person signed in from this network, and keeps the latest `limit` networks of theirs. The
-/// caller has locked the person's row.
+/// Records that this person signed in from this network, and keeps only their latest `limit`
+/// networks. The caller has locked the person's row.
 pub(crate) async fn know(
     connection: &mut PgConnection,
     user: UserId,
@@ -133,7 +135,7 @@ pub(crate) async fn know(
     Ok(())
 }
 
-/// Forgets networks from which nobody signed in since then.
+/// Deletes networks from which no one has signed in since the given time.
 pub(crate) async fn forget_networks(
     connection: &mut PgConnection,
     since: OffsetDateTime,
@@ -144,7 +146,7 @@ pub(crate) async fn forget_networks(
     Ok(())
 }
 
-/// Notes that a sign-in came through a peer whose `X-Forwarded-For` was not believed.
+/// Records that a sign-in came through a peer whose `X-Forwarded-For` header was not trusted.
 pub(crate) async fn note_proxy(
     connection: &mut PgConnection,
     address: &str,
@@ -161,7 +163,7 @@ pub(crate) async fn note_proxy(
     Ok(())
 }
 
-/// The peers that were noted since then, the latest first; `limit` at most.
+/// Returns up to `limit` peers that were recorded since the given time, the latest first.
 pub(crate) async fn proxies(
     connection: &mut PgConnection,
     since: OffsetDateTime,
@@ -176,7 +178,7 @@ pub(crate) async fn proxies(
     .await?)
 }
 
-/// Forgets peers that were not seen since then.
+/// Deletes peers that were not seen since the given time.
 pub(crate) async fn forget_proxies(
     connection: &mut PgConnection,
     since: OffsetDateTime,

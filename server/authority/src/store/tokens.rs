@@ -1,4 +1,4 @@
-//! Tokens: the records. What changes them is in `tokens_change`.
+//! Token records. The statements that change them are in `tokens_change`.
 
 use std::net::IpAddr;
 
@@ -31,7 +31,7 @@ pub(crate) struct NewToken<'a> {
     pub(crate) enabled: bool,
     pub(crate) not_before: Option<OffsetDateTime>,
     pub(crate) expires_at: Option<OffsetDateTime>,
-    /// The lifetime that it is given: how long each rotation by itself renews it.
+    /// The lifetime that the token is given, by which each self-rotation renews it.
     pub(crate) lifetime: Option<Duration>,
     pub(crate) ip_allow: &'a [String],
     pub(crate) rate_limit: Option<RateLimit>,
@@ -39,13 +39,13 @@ pub(crate) struct NewToken<'a> {
     pub(crate) recoverable: bool,
     pub(crate) tags: &'a serde_json::Value,
     pub(crate) creation_key: Option<Uuid>,
-    /// The token that makes it.
+    /// The token that creates it.
     pub(crate) parent: Option<TokenId>,
-    /// The one who disables it from the beginning.
+    /// The actor that disables it from the start, if any.
     pub(crate) disabled: Option<StoppedBy>,
 }
 
-/// A token's row with the names that go with it. Shared with the list.
+/// A token's row, joined with the names that it refers to. Shared with the list.
 pub(super) struct TokenRow {
     pub(super) id: Uuid,
     pub(super) num: i64,
@@ -90,20 +90,21 @@ pub(super) struct TokenRow {
 }
 
 impl TokenRow {
-    /// Returns about how many bytes it has in an answer, which names each scope twice.
+    /// Returns the approximate size of the token in a response, in bytes. A response names each
+    /// scope twice.
     pub(super) fn size(&self) -> usize {
         let scopes = self.grants.iter().flat_map(|grants| grants.0.pairs());
         let scopes: usize = scopes.map(|(_, scope)| 2 * (3 + scope.as_ref().len())).sum();
         1_000 + self.name.len() + self.description.len() + page::size(&self.tags) + scopes
     }
 
-    /// The domain's token; its state is derived for `now`.
+    /// Converts the row to a token, with its state at `now`.
     pub(super) fn at(self, now: OffsetDateTime) -> Result<Token, StoreError> {
         let corrupt = |column| StoreError::corrupt(column, self.id);
-        // By another server's clock it may be later: what ended there has ended.
+        // Another server's clock may be ahead. A token that expired by that clock stays expired.
         let now = now.max(self.updated_at);
         let state = TokenState::of(self.enabled, self.not_before, self.expires_at, now);
-        // Whatever the row of the older secret says, it works no longer than its token.
+        // An older secret never works longer than its token, whatever its own row says.
         let grace_until = self
             .older_until
             .map(|end| self.expires_at.map_or(end, |token| token.min(end)))
@@ -176,7 +177,7 @@ fn stop(standing: Option<&str>, user: Option<UserSummary>) -> Option<Stop> {
     Some(Stop { user, standing })
 }
 
-/// Inserts a token without its audiences and its secret.
+/// Inserts a token, without its audiences and its secret.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -221,13 +222,13 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// A lifetime as its column has it; one that is over is none.
+/// Converts a lifetime to its column, in microseconds. Returns `None` unless it is positive.
 pub(super) fn micros(lifetime: Option<Duration>) -> Option<i64> {
     let lifetime = i64::try_from(lifetime?.whole_microseconds()).ok()?;
     (lifetime > 0).then_some(lifetime)
 }
 
-/// Binds a token to its audiences, with what it holds in each.
+/// Binds a token to its audiences, with the scopes that it holds in each.
 pub(crate) async fn insert_audiences(
     connection: &mut PgConnection,
     token: TokenId,
@@ -248,12 +249,12 @@ pub(crate) async fn insert_audiences(
     Ok(())
 }
 
-/// Scopes as one text: none of them holds a space.
+/// Joins scopes with spaces. A scope contains no space.
 pub(super) fn words<'a>(scopes: impl IntoIterator<Item = &'a ScopeName>) -> String {
     scopes.into_iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(" ")
 }
 
-/// The token with this id, unless it was deleted.
+/// Returns the token with this id, unless it was deleted.
 pub(crate) async fn by_id(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -263,7 +264,7 @@ pub(crate) async fn by_id(
     Ok(by_ids(connection, tenant, &[id.0], now).await?.pop())
 }
 
-/// The tokens with these ids, but deleted ones, in the order of their ids.
+/// Returns the tokens with these ids, except deleted ones, ordered by id.
 pub(crate) async fn by_ids(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -312,7 +313,8 @@ pub(crate) async fn by_ids(
     rows.into_iter().map(|row| row.at(now)).collect()
 }
 
-/// The token with this number, unless it was deleted; for whom may see their own alone, among those.
+/// Returns the id of the token with this number, unless it was deleted. With `own`, considers only
+/// tokens that act as this user.
 pub(crate) async fn id_of_number(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -331,7 +333,7 @@ pub(crate) async fn id_of_number(
     .map(TokenId))
 }
 
-/// The token that this form made before, deleted or not.
+/// Returns the token that was created with this key, deleted or not.
 pub(crate) async fn by_creation_key(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -347,7 +349,8 @@ pub(crate) async fn by_creation_key(
     .map(TokenId))
 }
 
-/// Tokens that count against a cap: of the workspace, or of the whole instance for `None`.
+/// Returns the number of tokens that count toward a limit: of the workspace, or of the whole
+/// instance for `None`.
 pub(crate) async fn count(
     connection: &mut PgConnection,
     tenant: Option<Tenant>,
@@ -361,7 +364,7 @@ pub(crate) async fn count(
     .await?)
 }
 
-/// Whether a token of the workspace, other than `except`, has this name, without regard to case.
+/// Checks whether a token of the workspace, other than `except`, has this name, ignoring case.
 pub(crate) async fn name_is_taken(
     connection: &mut PgConnection,
     tenant: Tenant,

@@ -1,4 +1,4 @@
-//! Tokens: what changes a record. Every change increments its version.
+//! Changes to token records. Every operation that changes a record increments its version.
 
 use domain::{
     bounds::FixedBounds,
@@ -19,12 +19,13 @@ use super::{
 };
 use crate::access::Tenant;
 
-/// What can be changed of a token, all of it.
+/// The values of all fields of a token that can be changed.
 pub(crate) struct Values<'a> {
     pub(crate) user: UserId,
     pub(crate) name: &'a str,
     pub(crate) description: &'a str,
-    /// The flat view of what it holds, for 0.1 servers; `None` when that does not change.
+    /// All scopes that the token holds, across audiences, for 0.1 servers; `None` if they do
+    /// not change.
     pub(crate) scopes: Option<&'a [String]>,
     pub(crate) not_before: Option<OffsetDateTime>,
     pub(crate) expires_at: Option<OffsetDateTime>,
@@ -33,8 +34,8 @@ pub(crate) struct Values<'a> {
     pub(crate) tags: &'a serde_json::Value,
 }
 
-/// Locks a token's row until the transaction ends: changes of one token, and of its secrets, happen
-/// one after another. `false` when there is none, or it was deleted.
+/// Locks a token's row until the transaction ends, which serializes changes to the token and its
+/// secrets. Returns `false` if the token does not exist or was deleted.
 pub(crate) async fn lock(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -51,7 +52,7 @@ pub(crate) async fn lock(
     Ok(row.is_some())
 }
 
-/// Locks the tokens that act as a user. Returns each with its workspace, in the order of ids.
+/// Locks the tokens that act as a user. Returns each with its workspace, ordered by id.
 pub(crate) async fn lock_of_user(
     connection: &mut PgConnection,
     user: UserId,
@@ -65,7 +66,7 @@ pub(crate) async fn lock_of_user(
     Ok(rows.into_iter().map(|row| (TokenId(row.id), WorkspaceId(row.workspace_id))).collect())
 }
 
-/// Sets everything that can be changed.
+/// Updates all fields that can be changed.
 pub(crate) async fn update(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -100,7 +101,7 @@ pub(crate) async fn update(
     touched_one(&outcome)
 }
 
-/// Sets what a token holds in each of its audiences. It is meant for no others from then on.
+/// Sets the scopes that a token holds in each audience. Removes all other audiences.
 pub(crate) async fn set_grants(
     connection: &mut PgConnection,
     id: TokenId,
@@ -134,16 +135,17 @@ pub(crate) async fn set_grants(
     }
 }
 
-/// Who stops a token, and in which standing.
+/// The actor that stops a token, and its standing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StoppedBy {
     pub(crate) user: Option<UserId>,
     pub(crate) standing: Standing,
-    /// The token, if it may lift this stop although another token made it. `None` is anybody else.
+    /// The token that stops it, if another token created that one. It may later lift this stop.
+    /// `None` for any other actor.
     pub(crate) token: Option<TokenId>,
 }
 
-/// Sets the switch: on, or off by somebody.
+/// Enables a token, or disables it on behalf of an actor.
 pub(crate) async fn set_enabled(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -168,7 +170,7 @@ pub(crate) async fn set_enabled(
     touched_one(&outcome)
 }
 
-/// Notes the lifetime that a token was given, and who set it an earlier end, if somebody did.
+/// Records the lifetime that a token was given and, if an actor set an earlier expiry, that actor.
 pub(crate) async fn set_lifetime(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -191,7 +193,7 @@ pub(crate) async fn set_lifetime(
     touched_one(&outcome)
 }
 
-/// The lifetime that a token was given, if it was recorded.
+/// Returns the lifetime that a token was given, if it was recorded.
 pub(crate) async fn lifetime(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -207,7 +209,7 @@ pub(crate) async fn lifetime(
     Ok(micros.flatten().map(Duration::microseconds))
 }
 
-/// Reports whether the end of the token that made this one bounds it when it renews itself.
+/// Checks whether a token must not renew itself beyond the expiry of the token that created it.
 pub(crate) async fn is_within_parent(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -223,7 +225,7 @@ pub(crate) async fn is_within_parent(
     Ok(within.unwrap_or_default())
 }
 
-/// Records the shortest lifetime for a token that has an end, so that it does not renew itself.
+/// Records the shortest lifetime for a token that expires, so that it does not renew itself.
 pub(crate) async fn renew_no_more(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -255,7 +257,7 @@ pub(crate) async fn fixed_bounds(
     Ok(bounds.flatten().map(|bounds| bounds.0).unwrap_or_default())
 }
 
-/// Notes the bounds that an administrator set on a token.
+/// Records the bounds that an administrator set on a token.
 pub(crate) async fn set_fixed_bounds(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -273,8 +275,8 @@ pub(crate) async fn set_fixed_bounds(
     touched_one(&outcome)
 }
 
-/// Returns the end of the token that made this one, if that bounds it; the moment of its deletion where that
-/// is earlier. `None` where there is no such end.
+/// Returns the expiry of the token that created this one, or the time of its deletion if that is
+/// earlier. Returns `None` if neither exists or it does not bound this token.
 pub(crate) async fn end_of_parent(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -292,7 +294,7 @@ pub(crate) async fn end_of_parent(
     Ok(end.flatten())
 }
 
-/// Ends a token. One that had not begun has no beginning then.
+/// Expires a token now. Clears a start time that has not been reached.
 pub(crate) async fn expire(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -317,7 +319,7 @@ pub(crate) async fn expire(
     stops::note_ender(connection, tenant, id, by.token).await
 }
 
-/// Notes who wants a token ended that has ended already.
+/// Records the actor that expired a token which had already expired.
 pub(crate) async fn set_ended_by(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -341,7 +343,7 @@ pub(crate) async fn set_ended_by(
     touched_one(&outcome)
 }
 
-/// Notes that a token has a new secret, and whether that one is kept.
+/// Records that a token has a new secret, and whether the secret can be shown again.
 pub(crate) async fn rotate(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -366,7 +368,8 @@ pub(crate) async fn rotate(
     touched_one(&outcome)
 }
 
-/// Notes that something beside the row changed that belongs to the record: an older secret ended.
+/// Increments the version after a change that belongs to the record but is stored elsewhere, such
+/// as the expiry of an older secret.
 pub(crate) async fn touch(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -385,7 +388,7 @@ pub(crate) async fn touch(
     touched_one(&outcome)
 }
 
-/// Notes that a replaced secret of a token was presented after its end.
+/// Records that a replaced secret of a token was presented after its expiry.
 pub(crate) async fn note_reuse(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -404,7 +407,7 @@ pub(crate) async fn note_reuse(
     touched_one(&outcome)
 }
 
-/// Makes a token a tombstone. `false` when it was one already or is not there.
+/// Turns a token into a tombstone. Returns `false` if it does not exist or was already deleted.
 pub(crate) async fn delete(
     connection: &mut PgConnection,
     tenant: Tenant,

@@ -1,8 +1,8 @@
 //! The list of tokens, page by page.
 //!
-//! Pages are cut by keyset: a page begins after the last row of the one before, whatever was
-//! inserted meanwhile, and the hundredth page costs what the first one does. Each order has an index
-//! of its own, so each is a statement of its own; they differ in two clauses.
+//! Pages use keyset pagination: a page begins after the last row of the previous one, regardless of
+//! rows inserted in between, and the hundredth page costs as much as the first. Each order has its
+//! own index, so each has its own statement. The statements differ in two clauses.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
@@ -20,10 +20,12 @@ use uuid::Uuid;
 use super::{StoreError, page, tokens::TokenRow};
 use crate::access::Tenant;
 
-/// What counts as few: more than the longest page, and read in no time.
+/// The maximum number of tokens that count as few: more than the longest page, and still fast
+/// to read.
 const FEW: i64 = 256;
 
-/// Where a page begins: the sort key and the id of the row before it.
+/// The position after which a page begins: the sort key and the id of the last row of the
+/// previous page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Cursor {
@@ -42,7 +44,8 @@ struct Cursor {
     id: Uuid,
 }
 
-/// Counts the tokens that are not deleted, of all users that are named.
+/// Returns the number of undeleted tokens that act as both of these users, as far as they
+/// are given.
 pub(crate) async fn count(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -60,7 +63,7 @@ pub(crate) async fn count(
     .await?)
 }
 
-/// The cursor was not made by this list, or for another order.
+/// The cursor is malformed, or belongs to another order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadCursor;
 
@@ -85,14 +88,14 @@ impl Cursor {
         let fits = match sort {
             TokenSort::Newest | TokenSort::Oldest => cursor.time.is_some(),
             TokenSort::Expires | TokenSort::LastUsed => true,
-            // PostgreSQL's text has no NUL.
+            // PostgreSQL's text type cannot store NUL.
             TokenSort::Name => cursor.name.as_ref().is_some_and(|name| !name.contains('\0')),
         };
         if cursor.sort == sort && fits { Ok(cursor) } else { Err(BadCursor) }
     }
 }
 
-/// Which rows, beside where the page begins.
+/// The filters of a page, apart from its position.
 struct Wanted<'a> {
     tenant: Uuid,
     state: &'static str,
@@ -101,14 +104,14 @@ struct Wanted<'a> {
     rows: i64,
     owner: Option<Uuid>,
     audience: Option<Uuid>,
-    /// The user whose tokens alone may be seen.
+    /// With this user, only tokens that act as it are visible.
     own: Option<Uuid>,
-    /// Few tokens of which some are wanted, and no others; `None` when that is not known.
+    /// A short list of ids that contains all tokens of the page, or `None` if there is none.
     few: Option<Vec<Uuid>>,
     query: &'a TokenQuery,
 }
 
-/// One statement: what comes before, the clause that begins the page, the order.
+/// One statement, from its audience clause, the clause at which the page begins, and the order.
 macro_rules! page {
     ($audience:literal, $begin:literal, $order:literal, $wanted:expr, $key:expr, $id:expr) => {
         sqlx::query_as!(
@@ -196,8 +199,8 @@ macro_rules! page {
     };
 }
 
-/// The rows of a page. Whether an audience is asked for is not left to the statement: only where the
-/// clause stands alone may the planner begin with the few tokens of an audience.
+/// The rows of a page. The audience filter is chosen here and not in the statement, because the
+/// planner can start from the few tokens of an audience only if the clause is unconditional.
 macro_rules! rows {
     ($begin:literal, $order:literal, $wanted:expr, $key:expr, $id:expr, $connection:expr) => {
         if $wanted.audience.is_some() {
@@ -212,7 +215,7 @@ macro_rules! rows {
     };
 }
 
-/// A page of a workspace's tokens; with `own`, of those alone that act as this user.
+/// Returns a page of a workspace's tokens. With `own`, returns only tokens that act as this user.
 pub(crate) async fn list(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -227,18 +230,18 @@ pub(crate) async fn list(
     };
     let limit = query.limit.clamp(1, LIMIT_MAX);
     let mut transaction = connection.begin().await?;
-    // A plan that was made without knowing which filters are set reads the whole workspace.
+    // A generic plan, which does not depend on the filters that are set, reads the whole workspace.
     sqlx::query!("SET LOCAL plan_cache_mode = force_custom_plan")
         .execute(&mut *transaction)
         .await?;
-    // Longer than any list takes. One that takes longer would keep others from a connection.
+    // No list takes this long. A statement that does must not occupy its connection any longer.
     sqlx::query!("SET LOCAL statement_timeout = '10s'").execute(&mut *transaction).await?;
     let wanted = Wanted {
         tenant: tenant.id().0,
         state: query.state.map_or("", domain::token::TokenState::as_str),
         pattern: pattern(&query.q),
         now,
-        // One more than asked for tells whether there is a next page.
+        // One extra row shows whether there is a next page.
         rows: i64::from(limit) + 1,
         owner: match query.owner.as_deref() {
             Some(owner) => Some(user(&mut transaction, owner).await?),
@@ -316,12 +319,12 @@ pub(crate) async fn list(
     Ok(Ok(Page { items, next }))
 }
 
-/// The tokens that a filter with an index of its own finds, if they are few.
+/// Returns the tokens that a filter with its own index finds, if they are few.
 ///
-/// A page is either cut from the order that it is wanted in, which is best when a filter finds many, or
-/// put in order after the filter's index found it, which is best when it finds few. The planner has to
-/// guess which, and a guess that is wrong reads a million rows for thirty. Asking the index for a few
-/// more than a page costs next to nothing and is no guess.
+/// If a filter matches many tokens, it is best to scan the index of the page's order. If it matches
+/// few, it is best to find them by the filter's index and then sort them. The planner has to guess,
+/// and a wrong guess reads a million rows to return thirty. Reading slightly more than a page from
+/// the filter's index costs next to nothing and avoids the guess.
 async fn few(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -335,7 +338,7 @@ async fn few(
     }
     let ended = (query.state == Some(TokenState::Expired)).then_some(now);
     let expires_before = [query.expires_before, ended].into_iter().flatten().min();
-    // What has ended comes first in the index: where none of it is wanted, it is not asked for.
+    // Expired tokens come first in the index. Skip them if none of them are wanted.
     let living = matches!(query.state, Some(TokenState::Active | TokenState::Disabled));
     let expires_after = living.then_some(now);
     if let Some(before) = query.unused_since {
@@ -353,7 +356,8 @@ async fn few(
         }
     }
     if let Some(before) = expires_before {
-        // Up to that moment: what ends at it has expired; the page leaves out what is wanted before it alone.
+        // Includes tokens that expire exactly at this time, because they count as expired. The page
+        // itself omits them if only earlier expiries are wanted.
         let found = sqlx::query_scalar!(
             "SELECT id FROM tokens
               WHERE workspace_id = $1 AND deleted_at IS NULL
@@ -382,8 +386,8 @@ async fn few(
     Ok(None)
 }
 
-/// Tokens whose name, hint or user has this in it, if they are few. With few users they are conditions that
-/// indexes of trigrams answer, where there are any.
+/// Returns the tokens whose name, hint or user contains this text, if they are few. With few users,
+/// trigram indexes, where they exist, can answer all conditions.
 async fn few_of_text(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -412,7 +416,8 @@ fn if_few(found: Vec<Uuid>) -> Option<Vec<Uuid>> {
     (i64::try_from(found.len()).ok()? <= FEW).then_some(found)
 }
 
-/// The id of a user by address or id; one that nobody has when there is no such user.
+/// Returns the id of a user by address or id. For an unknown address, returns the nil id, which no
+/// user has.
 async fn user(connection: &mut PgConnection, text: &str) -> Result<Uuid, StoreError> {
     if let Ok(id) = Uuid::try_parse(text.trim()) {
         return Ok(id);
@@ -426,13 +431,15 @@ async fn user(connection: &mut PgConnection, text: &str) -> Result<Uuid, StoreEr
     Ok(id.fetch_optional(connection).await?.unwrap_or_default())
 }
 
-/// The id of an audience, likewise: known before the list is planned, it tells how many rows to expect.
+/// Returns the id of an audience in the same way. The lookup comes first, so that the planner can
+/// estimate the number of rows from the id.
 async fn audience(connection: &mut PgConnection, slug: &str) -> Result<Uuid, StoreError> {
     let id = sqlx::query_scalar!("SELECT id FROM audiences WHERE slug = $1", slug);
     Ok(id.fetch_optional(connection).await?.unwrap_or_default())
 }
 
-/// A `LIKE` pattern for "contains", its own wildcards made plain; `None` for an empty search.
+/// Returns a `LIKE` pattern for "contains", with the wildcards in the text escaped, or `None` for
+/// an empty search.
 pub(crate) fn pattern(search: &str) -> Option<String> {
     let search = search.trim();
     if search.is_empty() {

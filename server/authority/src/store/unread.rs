@@ -1,5 +1,5 @@
-//! Tokens whose scopes a 0.1 server wrote, without the audience that each is of; and what reading them as
-//! pairs could not decide.
+//! Tokens whose scopes a 0.1 server wrote without the audience of each scope, and the scopes that
+//! could not be assigned to an audience.
 
 use domain::{
     catalogue::ScopeName,
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{StoreError, secrets::parse_all};
 
-/// A token to be read.
+/// A token whose scopes are to be assigned.
 pub(crate) struct Unread {
     pub(crate) token: TokenId,
     pub(crate) scopes: Vec<ScopeName>,
@@ -20,12 +20,13 @@ pub(crate) struct Unread {
     pub(crate) deleted: bool,
 }
 
-/// Why a scope that a 0.1 server wrote is not held as it was.
+/// Why a scope that a 0.1 server wrote is not held as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
-    /// `tessera` and another audience of the token declare it: it is held in the other one only.
+    /// Both `tessera` and another audience of the token declare it. It is held only in the
+    /// other audience.
     Ambiguous,
-    /// None of the token's audiences declares it: it is not held.
+    /// None of the token's audiences declares it. It is not held.
     Undeclared,
 }
 
@@ -38,7 +39,7 @@ impl Doubt {
     }
 }
 
-/// A scope that could not be read as a pair.
+/// A scope that could not be assigned to an audience without doubt.
 #[derive(Clone, Debug)]
 pub struct UnreadScope {
     /// The token.
@@ -49,11 +50,11 @@ pub struct UnreadScope {
     pub workspace: Slug,
     /// The scope.
     pub scope: String,
-    /// Why it was left out.
+    /// Why it is in doubt.
     pub doubt: Doubt,
 }
 
-/// Some of the tokens that were not read yet.
+/// Returns up to `limit` tokens whose scopes are not assigned yet.
 pub(crate) async fn some(
     connection: &mut PgConnection,
     limit: i64,
@@ -79,7 +80,7 @@ pub(crate) async fn some(
     unread.collect()
 }
 
-/// Writes what tokens hold in their audiences, where nobody else has written it meanwhile.
+/// Writes the scopes that tokens hold in their audiences, unless they were written in the meantime.
 pub(crate) async fn write(
     connection: &mut PgConnection,
     held: &[(TokenId, AudienceId, String)],
@@ -100,7 +101,7 @@ pub(crate) async fn write(
     Ok(())
 }
 
-/// Notes what could not be decided.
+/// Records the scopes that are in doubt.
 pub(crate) async fn note(
     connection: &mut PgConnection,
     doubts: &[(TokenId, String, Doubt)],
@@ -125,7 +126,7 @@ pub(crate) async fn note(
     Ok(())
 }
 
-/// Forgets the doubts about a token: somebody has decided what it holds.
+/// Deletes the doubts about a token, because a user has decided which scopes it holds.
 pub(crate) async fn forget(
     connection: &mut PgConnection,
     token: TokenId,
@@ -136,8 +137,8 @@ pub(crate) async fn forget(
     Ok(())
 }
 
-/// All doubts about tokens that were not deleted, by workspace and token; for those who manage the
-/// instance.
+/// Returns all doubts about undeleted tokens, ordered by workspace and token, for users who manage
+/// the instance.
 pub(crate) async fn doubts(connection: &mut PgConnection) -> Result<Vec<UnreadScope>, StoreError> {
     let rows = sqlx::query!(
         "SELECT d.token_id, d.scope, d.reason, t.name, w.slug

@@ -1,4 +1,4 @@
-//! The use of tokens: the last one of each, and counts per hour.
+//! The use of tokens: the last use of each, and hourly counts.
 
 use domain::{ids::TokenId, usage::LastUse};
 use sqlx::PgConnection;
@@ -13,15 +13,15 @@ use crate::{access::Tenant, usage::Counts};
 pub(crate) struct LastUseRow {
     pub(crate) id: Uuid,
     pub(crate) at: OffsetDateTime,
-    /// Empty when unknown.
+    /// Empty if unknown.
     pub(crate) address: String,
-    /// Empty when unknown.
+    /// Empty if unknown.
     pub(crate) agent: String,
 }
 
-/// Notes the last uses of many tokens at once, of those that exist; each row is written once a minute at most. Returns
-/// the tokens that somebody is changing: it does not wait for them, because it would keep the rows of other tenants
-/// locked meanwhile.
+/// Records the last uses of many tokens at once, ignoring tokens that do not exist. Updates each
+/// row at most once a minute. Returns the tokens whose rows are locked by other transactions.
+/// Waiting for them would keep the rows of other tenants locked.
 pub(crate) async fn note_last(
     connection: &mut PgConnection,
     uses: &[LastUseRow],
@@ -57,8 +57,8 @@ pub(crate) async fn note_last(
     Ok(locked.into_iter().map(TokenId).collect())
 }
 
-/// Adds to the counts of many tokens and hours at once. Tokens that do not exist are left out: a failover
-/// may have lost them.
+/// Adds to the counts of many tokens and hours at once. Skips tokens that do not exist, because a
+/// failover may have lost them.
 pub(crate) async fn add(
     connection: &mut PgConnection,
     hours: &[((TokenId, OffsetDateTime), Counts)],
@@ -86,7 +86,7 @@ pub(crate) async fn add(
     Ok(())
 }
 
-/// A token's counts from an hour on, in order; hours without use are left out.
+/// Returns the hourly counts of a token since `from`, in order. Omits hours without use.
 pub(crate) async fn since(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -108,7 +108,7 @@ pub(crate) async fn since(
     Ok(rows.into_iter().map(|row| (row.hour, counts(row.allowed, row.refused))).collect())
 }
 
-/// A token's last use.
+/// Returns the last use of a token.
 pub(crate) async fn last(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -130,7 +130,7 @@ pub(crate) async fn last(
     .transpose()
 }
 
-/// Removes counts of hours that nobody asks about any more.
+/// Deletes the counts of hours before `moment`, which are no longer needed.
 pub(crate) async fn delete_before(
     connection: &mut PgConnection,
     moment: OffsetDateTime,

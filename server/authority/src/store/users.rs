@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 
-/// A user as a service needs it.
+/// A user, with the facts that services need.
 #[derive(Clone, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -24,13 +24,14 @@ pub(crate) struct User {
     pub(crate) instance_role: InstanceRole,
     pub(crate) enabled: bool,
     pub(crate) password_hash: Option<String>,
-    /// Somebody else chose the password: its owner can only change it.
+    /// Another person chose the password. Its owner can only change it.
     pub(crate) must_change_password: bool,
-    /// The person chose the password, or its maker may still set it. Otherwise it opens nothing.
+    /// The user chose the password, or the person who set it may still do so. Otherwise, the
+    /// password is not accepted.
     pub(crate) password_counts: bool,
-    /// The last sign-in found the password below the rule.
+    /// The last sign-in found the password weaker than the rule requires.
     pub(crate) password_is_weak: bool,
-    /// Grows when sessions of the user are ended.
+    /// Incremented when sessions of the user are deleted.
     pub(crate) browser_generation: i64,
 }
 
@@ -79,14 +80,15 @@ pub(crate) struct NewUser<'a> {
     pub(crate) email: &'a Email,
     pub(crate) name: &'a str,
     pub(crate) password_hash: Option<&'a str>,
-    /// Whether its owner must change the password, because somebody else chose it.
+    /// Whether the user must change the password, because another person chose it.
     pub(crate) must_change_password: bool,
     /// The administrator who chose the password.
     pub(crate) password_set_by: Option<UserId>,
     pub(crate) instance_role: InstanceRole,
 }
 
-/// Inserts a user. `users_email_unique` and `users_email_key_unique` refuse an address that is in use.
+/// Inserts a user. `users_email_unique` and `users_email_key_unique` reject an address that is
+/// in use.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     user: &NewUser<'_>,
@@ -111,8 +113,8 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// The user with this address, unless it was removed. Of two addresses of version 0.1 that look the same, it is the one
-/// that is written exactly so.
+/// Returns the user with this address, unless it was removed. If version 0.1 stored two addresses
+/// that look the same, prefers the exact match.
 pub(crate) async fn by_email(
     connection: &mut PgConnection,
     email: &WrittenEmail,
@@ -134,7 +136,7 @@ pub(crate) async fn by_email(
     .transpose()
 }
 
-/// The user with this id, unless it was removed.
+/// Returns the user with this id, unless it was removed.
 pub(crate) async fn by_id(
     connection: &mut PgConnection,
     id: UserId,
@@ -154,7 +156,8 @@ pub(crate) async fn by_id(
     .transpose()
 }
 
-/// The enabled administrator of longest standing: of the workspace, else of the instance.
+/// Returns the enabled administrator with the oldest account: of the workspace if it has one, else
+/// of the instance.
 pub(crate) async fn first_administrator(
     connection: &mut PgConnection,
     workspace: WorkspaceId,
@@ -178,9 +181,9 @@ pub(crate) async fn first_administrator(
     .transpose()
 }
 
-/// Locks the row of a user whose password was checked. Returns whether that password is still the user's, and
-/// still counts. Stronger parameters for the same password change the hash only; another password ends all
-/// sessions, too.
+/// Locks the row of a user whose password was checked. Returns whether that password is still the
+/// user's and still counts. Rehashing the same password with stronger parameters changes only the
+/// hash, but setting another password also deletes all sessions.
 pub(crate) async fn lock_checked(
     connection: &mut PgConnection,
     user: &User,
@@ -200,7 +203,7 @@ pub(crate) async fn lock_checked(
     }))
 }
 
-/// Stores a hash of stronger parameters for the same password.
+/// Stores a hash of the same password with stronger parameters.
 pub(crate) async fn replace_password_hash(
     connection: &mut PgConnection,
     id: UserId,
@@ -243,7 +246,7 @@ impl TryFrom<RecordRow> for Record {
     }
 }
 
-/// A user's whole record, unless it was removed.
+/// Returns the full record of a user, unless it was removed.
 pub(crate) async fn record(
     connection: &mut PgConnection,
     id: UserId,
@@ -261,7 +264,7 @@ pub(crate) async fn record(
     .transpose()
 }
 
-/// A page of the users that were not removed, by address, after `after`.
+/// Returns a page of the users that were not removed, ordered by address, after `after`.
 pub(crate) async fn page(
     connection: &mut PgConnection,
     query: &UserQuery,
@@ -292,7 +295,7 @@ pub(crate) async fn page(
     .collect()
 }
 
-/// Reports whether this is a user, or was one before they were removed.
+/// Checks whether a user with this id exists, or existed before it was removed.
 pub(crate) async fn was(connection: &mut PgConnection, id: UserId) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM users WHERE id = $1) AS "was!""#, id.0)
         .fetch_one(connection)
@@ -307,7 +310,7 @@ pub(crate) async fn lock(connection: &mut PgConnection, id: UserId) -> Result<()
     Ok(())
 }
 
-/// Changes a user's name, role and switch.
+/// Updates the name and role of a user, and whether it is enabled.
 pub(crate) async fn update(
     connection: &mut PgConnection,
     id: UserId,
@@ -330,8 +333,8 @@ pub(crate) async fn update(
     Ok(outcome.rows_affected() == 1)
 }
 
-/// Makes a user a tombstone: disabled, without a password, member of nothing. Its address stays
-/// taken, and what it made keeps its name.
+/// Turns a user into a tombstone: disabled, without a password, and member of no workspace. Its
+/// address stays taken, and what it created keeps its name.
 pub(crate) async fn remove(
     connection: &mut PgConnection,
     id: UserId,
@@ -350,7 +353,7 @@ pub(crate) async fn remove(
     Ok(outcome.rows_affected() == 1)
 }
 
-/// How many enabled people other than this one own the instance.
+/// Returns the number of other enabled people who own the instance.
 pub(crate) async fn other_owners(
     connection: &mut PgConnection,
     id: UserId,
@@ -364,8 +367,9 @@ pub(crate) async fn other_owners(
     .await?)
 }
 
-/// How many tokens act as this user while it may act: it is enabled, and belongs to the token's
-/// workspace or manages the instance. What a change takes from this number, it stops.
+/// Returns the number of tokens that act as this user while it may act: it is enabled, and
+/// belongs to the token's workspace or manages the instance. A change that lowers this number
+/// stops the difference.
 pub(crate) async fn acting_tokens(
     connection: &mut PgConnection,
     id: UserId,

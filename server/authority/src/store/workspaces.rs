@@ -1,4 +1,4 @@
-//! Workspaces, and what a user is in them.
+//! Workspaces, and the roles of users in them.
 
 use std::collections::HashMap;
 
@@ -17,21 +17,22 @@ use uuid::Uuid;
 use super::{StoreError, members};
 use crate::access::Tenant;
 
-/// How soon an end is "soon".
+/// The time before expiry in which a token counts as expiring soon.
 const EXPIRING: Duration = Duration::days(14);
 
-/// A workspace and what a certain user is in it, at present.
+/// A workspace and the current role of a user in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {
     pub(crate) workspace: Workspace,
     pub(crate) role: Option<WorkspaceRole>,
-    /// Patterns of the scopes that the user may put on tokens; `None` is what the role gives.
+    /// Patterns of the scopes that the user may put on tokens. `None` means those that the
+    /// role allows.
     pub(crate) grants: Option<Vec<GrantPattern>>,
-    /// Whether members manage tokens of their own.
+    /// Whether members manage their own tokens.
     pub(crate) self_service: bool,
-    /// The user of the token that was asked about.
+    /// The owner of the token that the workspace was looked up by.
     pub(crate) token_user: Option<UserId>,
-    /// `None` when there is no such user or it is disabled.
+    /// `None` if the user does not exist or is disabled.
     pub(crate) instance_role: Option<InstanceRole>,
 }
 
@@ -91,7 +92,7 @@ fn workspace(
     })
 }
 
-/// The workspace of this slug, with the standing of `user` (nobody when `None`).
+/// Returns the workspace with this slug and the standing of `user` in it (of no one, for `None`).
 pub(crate) async fn standing_by_slug(
     connection: &mut PgConnection,
     slug: &Slug,
@@ -117,7 +118,8 @@ pub(crate) async fn standing_by_slug(
     .transpose()
 }
 
-/// The workspace that a token belongs to, with the standing of `user`. Tombstones belong nowhere.
+/// Returns the workspace that a token belongs to, with the standing of `user`. Returns `None` for
+/// deleted tokens.
 pub(crate) async fn standing_by_token(
     connection: &mut PgConnection,
     token: domain::ids::TokenId,
@@ -144,7 +146,8 @@ pub(crate) async fn standing_by_token(
     .transpose()
 }
 
-/// Every workspace with the standing of `user`, by name. The caller leaves out what may not be seen.
+/// Returns every workspace with the standing of `user`, ordered by name. The caller omits those
+/// that may not be seen.
 pub(crate) async fn standings(
     connection: &mut PgConnection,
     user: Option<UserId>,
@@ -169,7 +172,7 @@ pub(crate) async fn standings(
     .collect()
 }
 
-/// Inserts a workspace. `workspaces_slug_unique` refuses a slug that is in use.
+/// Inserts a workspace. `workspaces_slug_unique` rejects a slug that is in use.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     id: WorkspaceId,
@@ -189,7 +192,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// A user's role in a workspace.
+/// Returns a user's role in a workspace.
 pub(crate) async fn role(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -224,7 +227,7 @@ pub(crate) async fn rename(
     Ok(())
 }
 
-/// The version of a workspace's row. For use under [`lock`].
+/// Returns the version of a workspace's row. For use under [`lock`].
 pub(crate) async fn version(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -234,8 +237,8 @@ pub(crate) async fn version(
         .await?)
 }
 
-/// How many tokens each of these workspaces has, by state; where a user stands beside it, how many
-/// that user has there. One without tokens is left out.
+/// Returns the number of tokens in each of these workspaces, by state. If a workspace is paired
+/// with a user, counts only the tokens that act as this user. Omits workspaces without tokens.
 pub(crate) async fn counts(
     connection: &mut PgConnection,
     counted: &[(Tenant, Option<UserId>)],
@@ -281,8 +284,8 @@ pub(crate) async fn counts(
     Ok(counts.collect())
 }
 
-/// Locks the workspace's row until the transaction ends: creations that a rule of the workspace
-/// bounds happen one after another.
+/// Locks the workspace's row until the transaction ends, which serializes creations that a rule of
+/// the workspace limits.
 pub(crate) async fn lock(connection: &mut PgConnection, tenant: Tenant) -> Result<(), StoreError> {
     sqlx::query!("SELECT id FROM workspaces WHERE id = $1 FOR NO KEY UPDATE", tenant.id().0)
         .fetch_one(connection)
@@ -290,7 +293,7 @@ pub(crate) async fn lock(connection: &mut PgConnection, tenant: Tenant) -> Resul
     Ok(())
 }
 
-/// The same for a rule of the whole instance.
+/// Locks the instance's row in the same way, for a rule of the whole instance.
 pub(crate) async fn lock_instance(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query!("SELECT singleton FROM instance FOR NO KEY UPDATE")
         .fetch_optional(connection)

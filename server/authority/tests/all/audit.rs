@@ -1,4 +1,5 @@
-//! The audit log on real PostgreSQL: every kind of tampering is found, and nothing else is.
+//! The audit log on a real PostgreSQL: the check finds every kind of tampering, and reports
+//! nothing else.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -13,7 +14,7 @@ use domain::problem::ProblemCode;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-/// Rows of the chain of "Workspace 1": its making and eight tokens.
+/// Fills the chain of "Workspace 1" with the rows of its creation and of eight tokens.
 async fn busy(pool: PgPool) -> (World, Uuid) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
@@ -41,7 +42,8 @@ async fn id_at(world: &World, chain: Uuid, seq: i64) -> i64 {
 const OF_CHAIN: &str = "chain = (SELECT id FROM workspaces)";
 
 impl World {
-    /// Somebody changes the log in the database, where `{chain}` is the workspace's.
+    /// Changes the log directly in the database. `{chain}` stands for a condition that selects the
+    /// workspace's chain.
     async fn tamper(&self, sql: &str) {
         let sql = sql.replace("{chain}", OF_CHAIN);
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&self.pool).await.unwrap();
@@ -57,7 +59,7 @@ async fn every_change_leaves_a_chain_that_is_whole(pool: PgPool) {
     let own = reports.iter().find(|report| report.chain == chain).unwrap();
     assert_eq!((own.rows, own.workspace.as_ref()), (9, Some(&slug("workspace-1"))));
     assert!(reports[0].workspace.is_none() && reports[0].rows >= 3);
-    // Every kind of value: JSON of several kinds, an address, names of other alphabets.
+    // Every kind of value: several kinds of JSON, an address, and names in other alphabets.
     let ada = world.owner().await;
     let named =
         authority::TokenDraft { name: "🚀 שלום \"x\"".into(), ..draft(&["rivers:read"]) };
@@ -114,7 +116,7 @@ async fn cut_tail_is_missed_and_the_next_change_does_not_heal_it(pool: PgPool) {
     let (world, chain) = busy(pool).await;
     world.tamper("DELETE FROM audit_events WHERE {chain} AND seq > 7").await;
     assert_eq!(damage(&world).await, [Damage::TailCut { chain, from: 8, to: 9 }]);
-    // With an end that says so, too.
+    // With a matching head, too.
     world
         .tamper(
             "UPDATE audit_heads h SET seq = e.seq, mac = e.mac FROM audit_events e
@@ -194,7 +196,7 @@ async fn removed_or_changed_end_is_found_and_changes_go_on(pool: PgPool) {
     assert_eq!(damage(&world).await, [Damage::HeadMissing { chain }]);
     again().await;
     assert_eq!(damage(&world).await, [Damage::Missing { chain, from: 10, to: 10 }]);
-    // A genuine end of an earlier hour.
+    // A genuine head of an earlier time.
     world
         .tamper("DELETE FROM audit_heads WHERE {chain}; INSERT INTO audit_heads SELECT * FROM kept")
         .await;
@@ -230,7 +232,8 @@ async fn older_state_put_back_is_found_by_an_end_that_was_kept_elsewhere(pool: P
     let known = [known];
     let reports = audit.verify(&world.operator(), &known).await.unwrap();
     assert!(reports.iter().all(|report| report.damage.is_empty()));
-    // The last row and its end go, as if they had never been: the database alone looks whole.
+    // The last row and its head are removed without a trace, so that the database by itself
+    // looks intact.
     world
         .tamper(
             "DELETE FROM audit_events WHERE {chain} AND seq = 10; DELETE FROM audit_heads WHERE {chain};
@@ -246,7 +249,7 @@ async fn older_state_put_back_is_found_by_an_end_that_was_kept_elsewhere(pool: P
 #[sqlx::test(migrations = false)]
 async fn rows_from_before_the_chain_are_chained_once(pool: PgPool) {
     let (world, chain) = busy(pool).await;
-    // As the first version left it.
+    // The state that the first version left.
     world
         .tamper(
             "UPDATE audit_events SET chain = NULL, seq = NULL, mac = NULL, key_version = NULL;
@@ -260,7 +263,7 @@ async fn rows_from_before_the_chain_are_chained_once(pool: PgPool) {
     assert_eq!(damage(&world).await, []);
     let reports = world.authority.audit().verify(&world.operator(), &[]).await.unwrap();
     assert!(reports.iter().any(|report| report.chain == chain && report.rows == 9));
-    // A row without a place is an intruder from now on.
+    // From now on, a row without a place in a chain counts as tampering.
     world
         .tamper(
             "INSERT INTO audit_events (at, actor_kind, actor_name, action, subject_name, surface, request_id)
@@ -289,7 +292,7 @@ async fn many_changes_at_once_make_one_chain(pool: PgPool) {
                 authority::TokenDraft { name: format!("t{number}"), ..draft(&["rivers:read"]) };
             let home = slug(if number % 2 == 0 { "workspace-1" } else { "other" });
             let minted = authority.tokens().create(&ada, &home, draft).await?;
-            // A delete takes its locks in another order than a capped create.
+            // A delete takes its locks in another order than a create under a token limit.
             authority.tokens().delete(&ada, minted.token.id, None).await
         })
     });
@@ -338,7 +341,7 @@ async fn log_is_read_by_who_may_with_filters_and_pages(pool: PgPool) {
         assert_eq!(status(audit.list(&ctx, &AuditScope::Instance, &all).await), instance, "{name}");
         assert_eq!(audit.verify(&ctx, &[]).await.unwrap_err().code(), ProblemCode::Forbidden);
     }
-    // A token reads the log of its own workspace, if it has the scope for it.
+    // A token with the required scope reads the log of its own workspace.
     let reader = world.bearer(&world.token("tessera", &["audit:read"]).await).await;
     assert_eq!(audit.list(&reader, &home, &all).await.unwrap().items.len(), 10);
     let elsewhere = AuditScope::Workspace(slug("other"));

@@ -1,7 +1,8 @@
-//! Without its audit row nothing changes: every operation is tried on a log that takes no row, and
-//! again on one that does.
+//! No change happens without its audit row. Every operation is tried on a log that rejects rows,
+//! and again on one that accepts them.
 //!
-//! A change with an action that no trial here leaves fails the last test: it has to be added.
+//! The last test fails if an action of the source is not covered by a trial here. Add the
+//! missing trial.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -40,7 +41,7 @@ name = "invoices:read"
 description = "Read."
 "#;
 
-/// Operations that are tried, and the actions that their audit rows told.
+/// The operations that were tried, and the actions in their audit rows.
 struct Trials<'a> {
     world: &'a World,
     told: RefCell<BTreeSet<String>>,
@@ -51,7 +52,8 @@ impl<'a> Trials<'a> {
         Self { world, told: RefCell::default() }
     }
 
-    /// Tries what cannot be recorded, sees that nothing has changed, then does it.
+    /// Tries a change that cannot be recorded, checks that nothing has changed, and then makes
+    /// the change.
     async fn of_change<T>(
         &self,
         action: &str,
@@ -83,13 +85,14 @@ impl<'a> Trials<'a> {
             .await;
     }
 
-    /// The actions of all rows, in order.
+    /// Returns the actions of all rows, in order.
     async fn rows(&self) -> Vec<String> {
         let rows = sqlx::query_scalar("SELECT action FROM audit_events ORDER BY id");
         rows.fetch_all(&self.world.pool).await.unwrap()
     }
 
-    /// Every row of every table but the one that counts attempts to sign in: those count whatever follows.
+    /// Returns every row of every table, except the one that counts sign-in attempts, which count
+    /// in any case.
     async fn everything(&self) -> Vec<(String, Vec<String>)> {
         let pool = &self.world.pool;
         let tables: Vec<String> = sqlx::query_scalar(
@@ -358,8 +361,8 @@ async fn trials_of_catalogues(trials: &Trials<'_>) {
     trials.of_change("catalogue.load", load).await;
 }
 
-/// A replaced secret after its end is refused whether or not that can be recorded; what it does to the
-/// token waits for a log that takes it.
+/// A replaced secret that is presented after its expiry is refused whether or not that can be
+/// recorded. Its effect on the token waits until the log accepts the row.
 async fn trial_of_reuse(trials: &Trials<'_>) {
     let world = trials.world;
     let minted = world.token("default", &["rivers:read"]).await;
@@ -397,9 +400,9 @@ async fn nothing_changes_without_its_audit_row(pool: PgPool) {
     trial_of_reuse(&trials).await;
     trials_of_catalogues(&trials).await;
     let mut changes = actions_of_the_source();
-    // Refusals change nothing; their rows are written a moment later, at a bounded rate.
-    // That of an import is written with the count that bounds it, and that of a guess at a password by a link
-    // before the guess is answered.
+    // Refusals change nothing, and their rows are written a moment later, at a limited rate. The
+    // row of an import is written with the count that limits it, and the row of a guessed link
+    // before the response.
     for refusal in [
         "session.sign_in_failed",
         "session.sign_in_throttled",
@@ -413,7 +416,7 @@ async fn nothing_changes_without_its_audit_row(pool: PgPool) {
     assert!(reports.iter().all(|report| report.damage.is_empty()), "{reports:?}");
 }
 
-/// Every text of the source that is an action.
+/// Returns every string in the source that is an action.
 fn actions_of_the_source() -> BTreeSet<String> {
     const NOUNS: [&str; 11] = [
         "audience",

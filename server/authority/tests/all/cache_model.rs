@@ -1,7 +1,8 @@
-//! Every order in which looking up and forgetting can happen, tried by loom, on a model of
-//! `verification/cache.rs`: the database, the log with its generation, one place, and the list of surroundings.
+//! Every interleaving of lookup and invalidation, checked by loom on a model of
+//! `verification/cache.rs`: the database, the log with its generation, one entry, and the lists of
+//! dependencies.
 //!
-//! The claim: a caller who asks after a change was answered never gets what was before.
+//! The claim: a caller that verifies after a change was answered never gets the state from before.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use loom::{
@@ -12,31 +13,31 @@ use loom::{
     thread,
 };
 
-/// What could be left out.
+/// The variants of the mechanism, each of which omits or reorders one step.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mechanism {
-    /// As it is built.
+    /// The mechanism as implemented.
     Whole,
-    /// A load does not look at the generation.
+    /// A load does not check the generation.
     NoGeneration,
-    /// A load looks, lets go of the log, and keeps what it found then.
+    /// A load checks the generation, releases the log, and then stores what it loaded.
     NoLock,
-    /// The count of changes goes up before anything is forgotten.
+    /// The count of changes is incremented before anything is forgotten.
     CountedBefore,
-    /// A load keeps what it found without listing it.
+    /// A load stores what it loaded without listing it.
     NotListed,
-    /// A load keeps what it found, lets go of the log, and lists it then.
+    /// A load stores what it loaded, releases the log, and only then lists it.
     ListedLate,
-    /// Facts that have ended are taken for facts.
+    /// Facts that were ended still count as valid.
     NotLookedAt,
 }
 
-/// How a change forgets.
+/// How a change invalidates facts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// One of a token takes its facts out.
+    /// A change to a token removes its facts.
     Removes,
-    /// One of a user or a workspace ends what is listed under it.
+    /// A change to a user or a workspace ends all facts that are listed under it.
     Ends,
 }
 
@@ -55,10 +56,10 @@ struct Log {
 struct Model {
     mechanism: Mechanism,
     way: Way,
-    /// What is committed.
+    /// The committed state.
     database: AtomicU32,
     log: Mutex<Log>,
-    /// How often something was forgotten.
+    /// How often facts were forgotten.
     forgotten: AtomicU32,
     kept: Mutex<Option<Arc<Facts>>>,
 }
@@ -141,7 +142,7 @@ impl Model {
         }
     }
 
-    /// Returns what is kept, to be used later: `verification/memory.rs`.
+    /// Returns the cached facts for later use, as `verification/memory.rs` does.
     fn recall(&self) -> (u32, Option<u32>) {
         let number = self.forgotten.load(Ordering::Acquire);
         (number, self.get())
@@ -212,7 +213,7 @@ fn without_a_look_at_the_end_it_does() {
     try_all(Mechanism::NotLookedAt, Way::Ends);
 }
 
-/// Somebody recalls while it is narrowed, and uses it after the answer.
+/// A caller recalls the facts while they are narrowed, and uses them after the change is answered.
 fn recall_beside(mechanism: Mechanism, way: Way) {
     loom::model(move || {
         let model = Model::new(mechanism, way);

@@ -1,6 +1,7 @@
-//! The cap under a crowd: of many creations at the limit, just as many succeed as there is room for.
+//! The token limit under concurrency: of many concurrent creations at the limit, exactly as many
+//! succeed as there is room for.
 //!
-//! `make drill-races` has it tried a thousand times.
+//! `make drill-races` runs this a thousand times.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -17,7 +18,7 @@ use domain::policy::PolicyRules;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::Barrier;
 
-/// Creations at a time, each on a connection of its own.
+/// Concurrent creations, each on its own connection.
 const CROWD: u32 = 64;
 const LIMIT: i64 = 3;
 
@@ -27,7 +28,8 @@ async fn race(options: PgConnectOptions, level: PolicyLevel) {
     world.workspace("other").await;
     let ada = world.owner().await;
     let cap = PolicyRules { max_tokens: Some(LIMIT), ..PolicyRules::default() };
-    // All in one workspace where its own limit counts, spread over two where the instance's does.
+    // All creations are in one workspace for the workspace's limit, and spread over two for
+    // the instance's.
     let spread = level == PolicyLevel::Instance;
     world.authority.policies().change(&ada, &level, cap, None).await.unwrap();
     for _ in 1..LIMIT {

@@ -99,14 +99,14 @@ async fn dry_run_tells_whom_a_catalogue_concerns_and_changes_nothing(pool: PgPoo
     assert_eq!(changes.uses.tokens[0].workspace, "workspace-1".parse().unwrap());
     assert_eq!(catalogues.audiences(&ada).await.unwrap(), before);
     assert_eq!(world.decide(minted.secret.expose(), &run).await, DecisionCode::Valid);
-    // The same in earnest, by somebody who has seen that version.
+    // Load the same catalogue for real, as a caller that has seen that version.
     let options = LoadOptions { retire: true, expected: Some(2), ..LoadOptions::default() };
     let outcome = catalogues.load(&ada, catalogue.clone(), options).await;
     assert!(matches!(outcome, Err(ServiceError::PreconditionFailed)));
     let options = LoadOptions { expected: Some(1), ..options };
     assert_eq!(counts(&catalogues.load(&ada, catalogue, options).await.unwrap()), (0, 2, 1, 8));
     assert_eq!(world.decide(minted.secret.expose(), &run).await, DecisionCode::InsufficientScope);
-    // Loading it again brings it back, for its holders too.
+    // Loading it again restores the scope, also for tokens that hold it.
     let again = format!(
         "{WITHOUT_RUN}[[groups.scopes]]\nname = 'rivers:run'\ndescription = 'Run.'\nrisk = 'write'\n"
     );
@@ -135,7 +135,7 @@ async fn tesseras_own_catalogue_cannot_be_loaded(pool: PgPool) {
     assert!(matches!(outcome, Err(ServiceError::Forbidden(_))));
 }
 
-/// Added, changed, retired, removed.
+/// Returns the numbers of added, changed, retired and removed scopes.
 fn counts(changes: &CatalogueChanges) -> (usize, usize, usize, usize) {
     let CatalogueChanges { added, changed, retired, removed, .. } = changes;
     (added.len(), changed.len(), retired.len(), removed.len())

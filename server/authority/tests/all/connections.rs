@@ -1,4 +1,5 @@
-//! Settings that every connection and every transaction has, whatever the role, the database or a pooler sets.
+//! Settings that every connection and every transaction has, regardless of the role, the database
+//! or a pooler.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use authority::{
 use secrecy::ExposeSecret as _;
 use sqlx::{AssertSqlSafe, PgPool};
 
-/// Each setting, a default that would do harm, and what Tessera sets.
+/// Each setting, a default that would do harm, and the value that Tessera sets.
 const OWN: [(&str, &str, &str); 8] = [
     ("default_transaction_isolation", "'serializable'", "read committed"),
     ("TimeZone", "'Pacific/Chatham'", "UTC"),
@@ -23,7 +24,7 @@ const OWN: [(&str, &str, &str); 8] = [
     ("default_transaction_read_only", "on", "on"),
 ];
 
-/// The URL of a test's database.
+/// Returns the URL of a test's database.
 fn url(pool: &PgPool) -> String {
     let options = pool.connect_options();
     let server = std::env::var("DATABASE_URL").unwrap();
@@ -77,7 +78,7 @@ async fn timeouts_that_only_some_versions_have_are_off(pool: PgPool) {
     own.close().await;
 }
 
-/// As behind a pooler, which lends a connection that somebody else has changed.
+/// Simulates a pooler, which lends a connection whose settings another client has changed.
 #[sqlx::test(migrations = false)]
 async fn transaction_sets_what_its_connection_has_otherwise(pool: PgPool) {
     let keys = Keys::generate(&SystemEntropy);
@@ -99,7 +100,8 @@ async fn transaction_sets_what_its_connection_has_otherwise(pool: PgPool) {
         authority.tokens().create(&operator, &slug("workspace-1"), draft).await.unwrap();
     };
 
-    // The first transaction that makes a token spoils its connection, the second one is looked at.
+    // The first transaction that creates a token spoils its connection. The second one
+    // is inspected.
     let spoil: Vec<String> = OWN
         .iter()
         .map(|(name, value, _)| {

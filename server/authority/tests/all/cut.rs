@@ -1,4 +1,4 @@
-//! A database that is cut off without a word, and what works as soon as there is a way to it again.
+//! A database whose connections go silent, and recovery as soon as it can be reached again.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::{future::pending, path::PathBuf, pin::pin, sync::Arc, time::Duration};
@@ -20,7 +20,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Connections to a database that go silent when they are cut, for ever: neither end is told.
+/// A proxy to a database. When it is cut, its connections go silent for good: neither end
+/// is notified.
 struct Way {
     folder: TempDir,
     is_cut: watch::Sender<bool>,
@@ -107,14 +108,14 @@ impl Server {
         }
     }
 
-    /// Waits until the token is answered from memory, or is not any more.
+    /// Waits until the token is, or is no longer, answered from memory.
     async fn until_remembered(&self, text: &str, wanted: bool) {
         while self.is_remembered(text) != wanted {
             sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Asks on every connection of the pool, and waits until all of them rest.
+    /// Queries on every connection of the pool, and waits until all of them are idle.
     async fn ask_on_all(&self) {
         let time = || self.authority.database_time();
         tokio::try_join!(time(), time(), time()).unwrap();
@@ -142,14 +143,14 @@ async fn all_works_again_once_the_lease_is_renewed(pool: PgPool) {
     way.is_cut.send_replace(true);
     server.until_remembered(&known, false).await;
     way.is_cut.send_replace(false);
-    // Nobody knows what happened meanwhile: it is looked up again.
+    // The server may have missed changes, so it reads the token again.
     server.remembers(&known).await;
-    // Neither on one of the connections from before, which rest and are silent.
+    // This must not use one of the earlier connections, which are idle and silent.
     server.ask_on_all().await;
     server.decide(&unknown).await.unwrap();
 }
 
-/// Without it nothing is stale, but every change takes as long as a renewal.
+/// Without notifications nothing is stale, but every change takes as long as a renewal.
 #[sqlx::test(migrations = false)]
 async fn notifications_are_heard_again(pool: PgPool) {
     let way = Way::to(&pool);

@@ -1,4 +1,4 @@
-//! A token that made many others is stopped at once, and they follow.
+//! A token that created many others is stopped at once, and its descendants follow.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -30,7 +30,7 @@ fn maker(name: &str) -> TokenDraft {
     }
 }
 
-/// A token, one that it made, and one that this one made.
+/// Creates a token, its child and its grandchild.
 async fn family(world: &World) -> [MintedToken; 3] {
     let parent = world.mint(&world.owner().await, HOME, maker("parent")).await;
     let child = world.mint(&world.bearer(&parent).await, HOME, maker("child")).await;
@@ -42,7 +42,7 @@ async fn decision(world: &World, token: &MintedToken) -> DecisionCode {
     world.decide(token.secret.expose(), &Demand::default()).await
 }
 
-/// Locks a token's row, as a change that takes long does.
+/// Locks a token's row, as a slow change does.
 async fn hold(world: &World, token: &MintedToken) -> Transaction<'static, Postgres> {
     let mut other = world.pool.begin().await.unwrap();
     sqlx::query("SELECT FROM tokens WHERE id = $1 FOR UPDATE")
@@ -53,7 +53,7 @@ async fn hold(world: &World, token: &MintedToken) -> Transaction<'static, Postgr
     other
 }
 
-/// Disables a token with those that it made, in a task of its own.
+/// Disables a token with its descendants, in a separate task.
 async fn disable(world: &World, token: &MintedToken) -> JoinHandle<Result<(), ServiceError>> {
     let (authority, id, ada) = (world.authority.clone(), token.token.id, world.owner().await);
     tokio::spawn(async move {
@@ -61,7 +61,7 @@ async fn disable(world: &World, token: &MintedToken) -> JoinHandle<Result<(), Se
     })
 }
 
-/// Waits until a token is disabled, while its children are not.
+/// Waits until a token is disabled while its children are not.
 async fn is_disabled(world: &World, token: &MintedToken) {
     for _ in 0..1_000 {
         if decision(world, token).await == DecisionCode::Disabled {
@@ -82,7 +82,7 @@ async fn set(world: &World, rules: PolicyRules) {
     world.authority.policies().change(&world.operator(), &level, rules, None).await.unwrap();
 }
 
-/// Lets a token have made this many others, in a row of ten each.
+/// Inserts this many descendants of a token, in chains of ten each.
 async fn make_many(world: &World, parent: &MintedToken, number: i32) {
     sqlx::query(
         "INSERT INTO tokens (id, workspace_id, user_id, name, scopes, hint, created_at, updated_at, parent_id, within_parent)
@@ -104,7 +104,7 @@ async fn token_is_stopped_although_one_that_it_made_is_locked(pool: PgPool) {
     let [parent, child, grandchild] = family(&world).await;
     let other = hold(&world, &grandchild).await;
     let stop = disable(&world, &parent).await;
-    // With what waits for the lock, this would wait, too.
+    // If the stop of the token waited for the held lock, this would wait, too.
     is_disabled(&world, &parent).await;
     assert!(!stop.is_finished(), "the answer waits for all of them");
     other.rollback().await.unwrap();
@@ -140,7 +140,7 @@ async fn stop_that_one_server_leaves_undone_is_done_by_another(pool: PgPool) {
     let other = hold(&world, &child).await;
     let stop = disable(&world, &parent).await;
     is_disabled(&world, &parent).await;
-    // Its caller has gone, and the server does no more.
+    // Its caller has disconnected, and the server has stopped working on it.
     stop.abort();
     assert!(stop.await.is_err());
     other.rollback().await.unwrap();
@@ -163,7 +163,7 @@ async fn stop_that_one_server_leaves_undone_is_done_by_another(pool: PgPool) {
     .unwrap();
     let (actor, action, subject) = told;
     assert_eq!((&*actor, &*action), ("Ada", "token.disable"));
-    // Which of them is the last is left to chance: they were made at the same moment.
+    // Either of them may be the last, because they were created at the same time.
     assert!([child.token.id.0, grandchild.token.id.0].contains(&subject));
 }
 
@@ -191,7 +191,7 @@ async fn no_descendant_changes_tokens_while_they_are_being_stopped(pool: PgPool)
     stop.await.unwrap().unwrap();
 }
 
-/// What a descendant began before the stop was noted is waited for, and stopped, too.
+/// The stop waits for work that a descendant began before it was noted, and stops the result, too.
 #[sqlx::test(migrations = false)]
 async fn token_that_is_being_made_during_the_stop_is_stopped(pool: PgPool) {
     let world = World::founded(pool).await;
@@ -201,7 +201,7 @@ async fn token_that_is_being_made_during_the_stop_is_stopped(pool: PgPool) {
     let mut other = world.pool.begin().await.unwrap();
     sqlx::query("SELECT FROM workspaces FOR NO KEY UPDATE").execute(&mut *other).await.unwrap();
     let (authority, ctx) = (world.authority.clone(), world.bearer(&child).await);
-    // Waits for the workspace's row, after it was authorised.
+    // The creation is authorized, and now waits for the workspace's row.
     let late = tokio::spawn(async move {
         authority.tokens().create(&ctx, &slug(HOME), draft(&["rivers:read"])).await
     });
@@ -211,7 +211,7 @@ async fn token_that_is_being_made_during_the_stop_is_stopped(pool: PgPool) {
     }
     let stop = disable(&world, &parent).await;
     is_disabled(&world, &parent).await;
-    // It waits for what was begun.
+    // The stop waits for the work that began before.
     let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory')";
     while !stop.is_finished()
         && !sqlx::query_scalar::<_, bool>(waits).fetch_one(&world.pool).await.unwrap()
@@ -248,7 +248,7 @@ async fn thousands_are_stopped_by_few_statements_and_each_has_its_row_in_the_log
     let rows = "SELECT count(DISTINCT subject_id) FROM audit_events WHERE action = 'token.disable'
                    AND before->'enabled' = 'true' AND after->'enabled' = 'false'";
     assert_eq!(count(rows).await, 2_501);
-    // A deleted one in between cuts nothing off.
+    // A deleted token in between does not cut off its descendants.
     world.execute("UPDATE tokens SET deleted_at = now() WHERE name = 'n5'").await;
     tokens.delete_with_children(&ada, parent.token.id, None, true).await.unwrap();
     assert_eq!(count("SELECT count(*) FROM tokens WHERE deleted_at IS NULL").await, 0);

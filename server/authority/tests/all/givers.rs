@@ -1,5 +1,5 @@
-//! People who lose the right to set passwords: what they or the accounts that end with them have under way does not give
-//! the right back.
+//! People who lose the right to set passwords: pending requests of theirs, or of accounts whose
+//! passwords are expired with it, do not restore that right.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 
 const NEW: &str = "tr0mbone ladder mist drums";
 const OTHER: &str = "w0oden kettle outside violins";
-/// The end of the instance's chain. Those who wait for it are served in turn.
+/// The head of the instance's chain. Transactions that wait for it are served in turn.
 const CHAIN: &str =
     "SELECT FROM audit_heads WHERE chain = '00000000-0000-0000-0000-000000000000' FOR UPDATE";
 
@@ -62,7 +62,7 @@ async fn session(world: &World, name: &str, text: &str) -> Result<SessionSecret,
     signed_in.map(|signed_in| signed_in.secret).map_err(|error| error.code())
 }
 
-/// An administrator whose password another one gave, and who chose their own since.
+/// Creates an administrator whose password another one set, and who has since chosen their own.
 async fn pawn(world: &World, giver: &OpContext, name: &str) -> OpContext {
     admin(world, giver, name).await;
     let secret = session(world, name, PASSWORD).await.unwrap();
@@ -86,7 +86,7 @@ async fn hold(world: &World, lock: &'static str) -> Transaction<'static, Postgre
     change
 }
 
-/// Does something as this person up to the commit: what is taken from them waits for it.
+/// Acts as this person up to the commit. A change that takes rights from them waits for it.
 async fn act_of(world: &World, person: UserId) -> Transaction<'static, Postgres> {
     let mut act = world.pool.begin().await.unwrap();
     let key = (person.0.as_u64_pair().1 ^ 0x6361_6c6c_6572_7321).cast_signed();
@@ -98,7 +98,7 @@ async fn act_of(world: &World, person: UserId) -> Transaction<'static, Postgres>
     act
 }
 
-/// Returns when so many statements wait for a lock.
+/// Waits until this many statements wait for a lock.
 async fn until_waiting(world: &World, kind: &str, count: i64) {
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                       AND wait_event_type = 'Lock' AND ($1 = '' OR wait_event = $1)";
@@ -205,7 +205,8 @@ async fn what_an_ended_account_made_ends_although_the_caller_hangs_up(pool: PgPo
     let adam = world.signed_in("adam@example.com").await;
     let petra = pawn(&world, &adam, "petra").await;
     admin(&world, &world.operator(), "quinn").await;
-    // Rosa is made by Quinn, and Quinn gets a password of Petra's, who is about to end.
+    // Quinn creates Rosa. Quinn's own password was set by Petra, whose password is about to
+    // be expired.
     let quinn = world.signed_in("quinn@example.com").await;
     pawn(&world, &quinn, "rosa").await;
     let mut act = act_of(&world, id(&petra)).await;
@@ -218,7 +219,7 @@ async fn what_an_ended_account_made_ends_although_the_caller_hangs_up(pool: PgPo
     assert!(stop.await.unwrap_err().is_cancelled());
     act.commit().await.unwrap();
     session(&world, "quinn", PASSWORD).await.unwrap();
-    // Another server goes on when this one has not finished in time.
+    // Another server continues if this one has not finished in time.
     world.execute("UPDATE person_stops SET worked_until = clock_timestamp()").await;
     world.authority.disable_known_secrets().await.unwrap();
     for (name, text) in [("petra", NEW), ("quinn", PASSWORD), ("rosa", NEW)] {
@@ -241,7 +242,7 @@ async fn new_password_is_answered_although_other_acts_could_not_be_waited_for(po
     let secret = session(&world, "petra", PASSWORD).await.unwrap();
     let ctx = by_session(&world, &secret).await.unwrap();
     let act = act_of(&world, petra).await;
-    // Its waiting ends as if the database were too busy.
+    // The wait fails as if the database were too busy.
     let give_up = async || {
         until_waiting(&world, "advisory", 1).await;
         world
@@ -251,7 +252,7 @@ async fn new_password_is_answered_although_other_acts_could_not_be_waited_for(po
             )
             .await;
     };
-    // The change itself takes the lock with others, and then alone.
+    // The change itself takes the lock first in shared and then in exclusive mode.
     let authority = world.authority.clone();
     let changing = tokio::spawn(async move {
         let change =
@@ -262,7 +263,7 @@ async fn new_password_is_answered_although_other_acts_could_not_be_waited_for(po
     let changed = changing.await.unwrap().unwrap();
     assert!(by_session(&world, &changed.session.unwrap().0).await.is_some());
 
-    // A link takes nothing from the person: it waits for nobody.
+    // A link takes nothing from the person, so it waits for nothing.
     let linked = world.authority.passwords().issue_link(&world.operator(), petra).await.unwrap();
     let redeemed = redeem(&world, &world.anonymous(), &linked.secret, OTHER);
     give_up().await;

@@ -1,5 +1,5 @@
-//! A database whose history changes: a failover that lost commits, a restored backup. No server answers by
-//! what the database does not hold.
+//! A database whose history changes, through a failover that lost commits or a restored backup. No
+//! server answers with state that the database no longer holds.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::{sync::Arc, time::Duration};
@@ -25,7 +25,7 @@ const STEP: Duration = Duration::from_millis(5);
 /// Much longer than anything here takes.
 const LONG: Duration = Duration::from_secs(30);
 
-/// What a lost history looks like that lacks the last renewal of every server, and is otherwise as long.
+/// Simulates a history that lacks the last renewal of every server, and is otherwise complete.
 const RENEWALS: &str = "UPDATE replicas SET renewals = renewals - 1";
 
 struct Server {
@@ -76,7 +76,7 @@ impl Server {
         }
     }
 
-    /// Verifies until this is the answer.
+    /// Verifies until the decision is `wanted`.
     async fn answers(&self, text: &str, wanted: DecisionCode) {
         let wait = async {
             while self.decide(text).await.ok() != Some(wanted) {
@@ -98,7 +98,7 @@ async fn execute(pool: &PgPool, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(pool).await.unwrap();
 }
 
-/// SQL that takes a token back, as if it had never been made.
+/// Returns SQL that removes a token as if it had never been created.
 fn without(token: TokenId) -> String {
     format!(
         "DELETE FROM usage_hours WHERE token_id = '{token}';
@@ -108,12 +108,12 @@ fn without(token: TokenId) -> String {
     )
 }
 
-/// A token that both servers remember is lost, with whatever else `sign` changes at once.
+/// Removes a token that both servers remember, together with the change `sign`.
 async fn token_is_lost_with(pool: PgPool, sign: &str) {
     let keys = keys(&pool).await;
     let servers = [Server::start(&pool, &keys), Server::start(&pool, &keys)];
     let (lost, kept) = (servers[0].token().await, servers[0].token().await);
-    // A revision that both have applied.
+    // A revision that both servers have applied.
     let (tokens, operator) = (servers[0].authority.tokens(), servers[0].operator());
     tokens.disable(&operator, kept.token.id, None).await.unwrap();
     tokens.enable(&operator, kept.token.id, None).await.unwrap();
@@ -133,7 +133,8 @@ async fn renewals_that_are_lost_show_that_a_token_may_be_lost(pool: PgPool) {
     Box::pin(token_is_lost_with(pool, RENEWALS)).await;
 }
 
-/// Its id is given again, and further ones: the last revision is not before the one that was applied.
+/// The lost revision's id is assigned again, and further ones follow, so the last revision is not
+/// before the one that was applied.
 #[sqlx::test(migrations = false)]
 async fn revision_that_is_another_one_shows_that_a_token_may_be_lost(pool: PgPool) {
     let sign =
@@ -168,7 +169,7 @@ async fn broken_connection_shows_that_a_token_may_be_lost(pool: PgPool) {
     Box::pin(token_is_lost_with(pool, sign)).await;
 }
 
-/// The "enable" is lost, and the token is disabled in the database.
+/// The history without the "enable" has the token disabled.
 #[sqlx::test(migrations = false)]
 async fn token_whose_enable_was_lost_is_disabled(pool: PgPool) {
     let keys = keys(&pool).await;
@@ -194,7 +195,7 @@ async fn token_whose_enable_was_lost_is_disabled(pool: PgPool) {
     b.answers(text, DecisionCode::Disabled).await;
 }
 
-/// It may have been made in the history that was lost.
+/// The change may have been made in the history that was lost.
 #[sqlx::test(migrations = false)]
 async fn change_that_the_history_overtakes_is_not_answered_with_success(pool: PgPool) {
     let keys = keys(&pool).await;
@@ -227,7 +228,7 @@ async fn change_that_the_history_overtakes_is_not_answered_with_success(pool: Pg
     assert_eq!(server.decide(text).await.unwrap(), DecisionCode::Disabled);
 }
 
-/// A primary that was replaced can be read, but with synchronous replication not written.
+/// A replaced primary can still be read but, with synchronous replication, not written.
 #[sqlx::test(migrations = false)]
 async fn database_that_takes_no_writes_is_not_believed(pool: PgPool) {
     let keys = keys(&pool).await;
@@ -249,7 +250,8 @@ async fn database_that_takes_no_writes_is_not_believed(pool: PgPool) {
     server.answers(text, DecisionCode::Valid).await;
 }
 
-/// A process that ends gives its lease back, and answers by the database what it was asked before.
+/// A process that shuts down returns its lease, and answers its remaining requests from
+/// the database.
 #[sqlx::test(migrations = false)]
 async fn server_that_ends_answers_by_the_database(pool: PgPool) {
     let keys = keys(&pool).await;
@@ -262,7 +264,8 @@ async fn server_that_ends_answers_by_the_database(pool: PgPool) {
     server.answers(minted.secret.expose(), DecisionCode::NotFound).await;
 }
 
-/// Facts that are looked up anew after a request that changes nothing would let a caller keep memory empty.
+/// If a request that changes nothing made the server read facts again, a caller could keep its
+/// memory empty.
 #[sqlx::test(migrations = false)]
 async fn request_that_changes_nothing_forgets_nothing_that_is_known_to_be_current(pool: PgPool) {
     let keys = keys(&pool).await;
@@ -270,7 +273,7 @@ async fn request_that_changes_nothing_forgets_nothing_that_is_known_to_be_curren
     let minted = server.token().await;
     let text = minted.secret.expose();
     let level = PolicyLevel::Workspace(slug("workspace-1"));
-    // The lease may be lost on a busy machine, and then all is forgotten.
+    // The lease may be lost on a busy machine, which empties the memory.
     for _ in 0..10 {
         server.remembers(text).await;
         let (policies, rules) = (server.authority.policies(), PolicyRules::default());

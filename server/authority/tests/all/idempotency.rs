@@ -1,4 +1,4 @@
-//! Requests that may be repeated, on real PostgreSQL.
+//! Requests that may be repeated, on a real PostgreSQL.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -63,7 +63,7 @@ async fn first_reply_is_the_reply_of_every_repetition_for_a_day(pool: PgPool) {
         ("POST", REQUEST.1, b"{}".as_slice()),
         ("PUT", REQUEST.1, REQUEST.2),
         ("POST", "/api/v1/workspaces/x/tokens", REQUEST.2),
-        // What is before and after a boundary may not change sides.
+        // Text must not move across a field boundary without changing the result.
         ("POST/", "api/v1/workspaces/w/tokens", REQUEST.2),
     ] {
         let other = world.claim(&ada, "key", request).await;
@@ -95,7 +95,7 @@ async fn key_belongs_to_its_caller(pool: PgPool) {
     world.authority.idempotency().keep(&attempt, &reply()).await.unwrap();
     let other = world.person("administrator", Some(("workspace-1", "admin"))).await;
     world.first(&other, "key").await;
-    // A token of Ada's is another caller than Ada.
+    // A token that acts as Ada is a different caller than Ada.
     let token = world.bearer(&world.token("tessera", &["tokens:write"]).await).await;
     world.first(&token, "key").await;
     let nobody = world.claim(&world.anonymous(), "key", REQUEST).await;
@@ -122,7 +122,7 @@ async fn nothing_of_key_request_and_reply_can_be_read_in_the_table(pool: PgPool)
     for text in ["tsr_visible", "secret", "location", "order-4711", "name"] {
         assert!(!row.contains(text), "{text} in {row}");
     }
-    // Moved to another key, a reply does not open.
+    // A reply that was moved to another key cannot be decrypted.
     world.first(&ada, "other").await;
     world
         .execute(
@@ -154,7 +154,7 @@ async fn attempt_of_a_server_that_died_is_taken_over_once(pool: PgPool) {
     let Some(Claim::First(heir)) = heirs.next() else { panic!("nobody took it over") };
     assert!(heirs.next().is_none(), "taken over twice");
     assert_eq!(heir.operation(), dead.operation(), "the same operation");
-    // The dead one was only slow: what it says comes too late.
+    // The supposedly dead request was only slow. Its reply comes too late.
     let late = KeptReply { status: 500, ..reply() };
     world.authority.idempotency().keep(&dead, &late).await.unwrap();
     world.authority.idempotency().keep(&heir, &reply()).await.unwrap();
@@ -219,7 +219,7 @@ async fn caller_holds_ten_thousand_keys_at_most(pool: PgPool) {
     let refused = world.claim(&ada, "another", REQUEST).await;
     let Err(ServiceError::TooManyKeys(wait)) = refused else { panic!("{refused:?}") };
     assert!((1..=86_401).contains(&wait), "{wait}");
-    // Keys that are held go on, and nobody else is concerned.
+    // Existing keys still work, and other callers are not affected.
     assert!(matches!(world.claim(&ada, "key", REQUEST).await, Ok(Claim::Repeated(_))));
     let bob = world.person("bob", Some(("workspace-1", "admin"))).await;
     world.first(&bob, "another").await;
@@ -231,7 +231,7 @@ fn with_secret_of(token: TokenId) -> KeptReply {
     KeptReply { secret_of: Some(token), ..reply() }
 }
 
-/// How often the audit log has a secret of this token shown again.
+/// Returns how many rows of the audit log show that a secret of this token was displayed again.
 async fn shown_again(world: &World, token: TokenId) -> i64 {
     sqlx::query_scalar(
         "SELECT count(*) FROM audit_events WHERE action = 'token.reveal' AND subject_id = $1",
@@ -252,7 +252,7 @@ async fn secret_that_is_shown_once_is_in_a_repeated_reply_for_ten_minutes(pool: 
     idempotency.keep(&attempt, &with_secret_of(token)).await.unwrap();
     let refusal = KeptReply { status: 422, ..reply() };
     idempotency.keep(&world.first(&ada, "refused").await, &refusal).await.unwrap();
-    // A server of version 0.1 does not note whose secret a reply holds.
+    // A server of version 0.1 does not record which token's secret a reply contains.
     idempotency.keep(&world.first(&ada, "former").await, &reply()).await.unwrap();
     assert_eq!(shown_again(&world, token).await, 0);
     for pause in [0, 599] {
@@ -270,7 +270,7 @@ async fn secret_that_is_shown_once_is_in_a_repeated_reply_for_ten_minutes(pool: 
         assert!(matches!(late, Err(ServiceError::RevealNotAllowed)), "{key}: {late:?}");
     }
     assert_eq!(shown_again(&world, token).await, 2);
-    // What holds no secret is repeated for a day.
+    // A reply without a secret is repeated for a day.
     world.pass(Duration::hours(23));
     assert!(matches!(world.claim(&ada, "refused", REQUEST).await, Ok(Claim::Repeated(_))));
 }

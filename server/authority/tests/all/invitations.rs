@@ -1,5 +1,5 @@
-//! Invitations: a workspace's administrator makes nobody a member unasked, and learns of nobody whether
-//! they are a user of the instance.
+//! Invitations: an administrator of a workspace cannot make a person a member without their
+//! consent, and cannot find out whether a person is a user of the instance.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -41,7 +41,8 @@ fn member(user: &str) -> NewMember {
     NewMember { user: user.into(), role: WorkspaceRole::Member, grants: None }
 }
 
-/// A workspace with an administrator, Lea, and a person who is in no workspace, Grace.
+/// A workspace with an administrator, Lea, and a person who is not a member of any
+/// workspace, Grace.
 struct Scene {
     world: World,
     lea: OpContext,
@@ -92,7 +93,7 @@ impl Scene {
         members.iter().any(|member| member.user.email == email)
     }
 
-    /// Whether Lea gets a token that appears as this user, by each way there is to name one.
+    /// Checks whether Lea gets a token that acts as this user, for each way to name a user.
     async fn gets_token_of(&self, email: &str) -> bool {
         let tokens = self.world.authority.tokens();
         let wanted = TokenDraft { user: Some(email.into()), ..draft(&["rivers:read"]) };
@@ -172,14 +173,14 @@ async fn workspace_does_not_learn_who_is_a_user(pool: PgPool) {
         answers.push(text.replace(&invitation.id.to_string(), "id").replace(user, "address"));
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
-    // Ids would tell, whether or not there is such a user.
+    // Accepting ids would reveal whether such a user exists.
     for user in [id(&scene.grace).to_string(), UserId(uuid::Uuid::from_u128(7)).to_string()] {
         let Err(ServiceError::Invalid(errors)) = scene.add(&scene.lea, member(&user)).await else {
             panic!("{user} was accepted");
         };
         assert!(errors[0].message.starts_with("must be an e-mail address"), "{errors:?}");
     }
-    // Nobody can tell a person who declined from an address that nobody has.
+    // A person who declined looks the same as an address without an account.
     let before = scene.listed().await;
     let [own] = scene.own(&scene.grace).await[..] else { panic!("not one") };
     scene.world.authority.invitations().decline(&scene.grace, own).await.unwrap();
@@ -189,7 +190,7 @@ async fn workspace_does_not_learn_who_is_a_user(pool: PgPool) {
     let decline = "SELECT COALESCE(workspace_id::text, 'instance') FROM audit_events
                     WHERE action = 'invitation.decline'";
     assert_eq!(scene.actions(decline).await, ["instance"]);
-    // Who administers the instance is not to be found out by asking for a token in their name either.
+    // Creating tokens must not reveal who administers the instance either.
     let message = async |user: &str| {
         let wanted = TokenDraft { user: Some(user.into()), ..draft(&["rivers:read"]) };
         let tokens = scene.world.authority.tokens();
@@ -225,7 +226,7 @@ async fn only_addressee_answers_signed_in(pool: PgPool) {
     }
     assert_eq!(code(invitations.own(&token).await), ProblemCode::Forbidden);
     assert!(scene.own(&scene.lea).await.is_empty());
-    // Workspaces do not reach each other's.
+    // Invitations of one workspace cannot be reached from another.
     let other = invitations.revoke(&scene.grace, &slug("hers"), invitation).await;
     assert_eq!(code(other), ProblemCode::NotFound);
     let hidden = invitations.of_workspace(&scene.grace, &slug(HOME)).await;
@@ -236,7 +237,8 @@ async fn only_addressee_answers_signed_in(pool: PgPool) {
     assert!(!scene.is_member(GRACE).await);
 }
 
-/// Grace sees an invitation that stands. One that fell stays closed after `undo`.
+/// Checks that Grace can neither see nor accept an invalidated invitation, even after the cause
+/// was undone.
 async fn falls(scene: &Scene, invitation: InvitationId, why: &str) {
     assert!(scene.own(&scene.grace).await.is_empty(), "{why}");
     let outcome = scene.accept(&scene.grace, invitation).await;
@@ -289,12 +291,12 @@ async fn invitation_that_its_inviter_may_not_send_any_more_stays_closed(pool: Pg
         .unwrap();
         assert_eq!(counted, 1, "{name}");
     }
-    // Gone from the workspace, and back.
+    // Lea is removed from the workspace, and joins it again.
     let invitation = scene.invite(&scene.lea, member(GRACE)).await.id;
     workspaces.remove_member(&ada, &home, id(&scene.lea), None).await.unwrap();
     world.join("lea@example.com", HOME, "admin").await;
     falls(&scene, invitation, "removed").await;
-    // What takes nothing away that the invitation needs leaves it open.
+    // Changes that take no right that the invitation needs leave it open.
     let invitation = scene.invite(&scene.lea, member(GRACE)).await.id;
     let name = UserChange { name: Some("Lea L.".into()), ..UserChange::default() };
     users.change(&ada, id(&scene.lea), name, None).await.unwrap();
@@ -312,7 +314,7 @@ async fn invitation_of_a_token_falls_with_the_person_who_made_the_token(pool: Pg
     let max = world.person("max", Some((HOME, "admin"))).await;
     let workspaces = world.authority.workspaces();
     for (maker, changed) in [(&scene.lea, &scene.lea), (&scene.lea, &max)] {
-        // It acts as Max, and a child of it invites.
+        // The token acts as Max, and its child invites.
         let wanted = TokenDraft {
             audiences: vec!["tessera".into(), "default".into()],
             user: Some("max@example.com".into()),
@@ -353,7 +355,7 @@ async fn invitation_of_a_token_falls_with_the_person_who_made_the_token(pool: Pg
 async fn token_invites_whoever_it_acts_as_and_its_invitation_ends_with_it(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let world = &scene.world;
-    // Ada owns the instance: a token of hers is held by somebody in the workspace.
+    // Ada owns the instance. A member of the workspace holds a token that acts as her.
     let ada = world.owner().await;
     let minted = async || {
         let expiry = Ok(domain::expiry::ExpiryChoice::In(3_600));
@@ -458,7 +460,7 @@ async fn newer_invitation_replaces_and_old_ones_end(pool: PgPool) {
     let admin = NewMember { role: WorkspaceRole::Admin, ..member(GRACE) };
     let second = scene.invite(&scene.lea, admin).await.id;
     assert_eq!((scene.listed().await, scene.own(&scene.grace).await), (vec![second], vec![second]));
-    // Grace accepts what she saw, or nothing.
+    // Grace accepts exactly what she saw, or nothing.
     assert_eq!(code(scene.accept(&scene.grace, first).await), ProblemCode::NotFound);
     assert_eq!(code(scene.revoke(first).await), ProblemCode::NotFound);
     scene.revoke(second).await.unwrap();
@@ -470,7 +472,7 @@ async fn newer_invitation_replaces_and_old_ones_end(pool: PgPool) {
     assert!(scene.own(&grace).await.is_empty());
     assert_eq!(code(scene.accept(&grace, third).await), ProblemCode::NotFound);
     let fourth = scene.invite(&lea, member(GRACE)).await.id;
-    // An administrator of the instance adds at once; nothing is left to accept.
+    // An administrator of the instance adds members at once, so there is nothing left to accept.
     let ada = scene.world.owner().await;
     assert!(matches!(scene.add(&ada, member(GRACE)).await.unwrap(), Added::Member(_)));
     assert_eq!(code(scene.accept(&grace, fourth).await), ProblemCode::NotFound);
@@ -484,7 +486,7 @@ async fn invitations_are_bounded(pool: PgPool) {
     for number in 0..INVITATIONS_PER_HOUR {
         let invitation = scene.invite(&scene.lea, address(number)).await;
         if number == 0 {
-            // What was revoked counts as well.
+            // Revoked invitations count as well.
             scene.revoke(invitation.id).await.unwrap();
         }
     }
@@ -503,7 +505,7 @@ async fn invitations_are_bounded(pool: PgPool) {
     }
     let refused = scene.add(&lea, address(200)).await;
     assert_eq!(code(refused), ProblemCode::InvitationLimitReached);
-    // Renewing one needs no further place.
+    // Renewing an invitation does not count again.
     scene.invite(&lea, address(7)).await;
 }
 

@@ -1,4 +1,5 @@
-//! Secrets that a person may know: what becomes of them when the person loses rights, or when a token comes to more.
+//! Secrets that a person may know, and what happens to them when the person loses rights or a token
+//! gains some.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -37,7 +38,8 @@ fn id(ctx: &OpContext) -> UserId {
     }
 }
 
-/// Ada, who owns the instance; Wanda and Memb, who administer the workspace; Friend, who only views it.
+/// Ada, who owns the instance; Wanda and Memb, who administer the workspace; and Friend, who only
+/// views it.
 struct Scene {
     world: World,
     ada: OpContext,
@@ -56,7 +58,7 @@ impl Scene {
         Self { world, ada, wanda, memb, friend }
     }
 
-    /// The same caller, a second later.
+    /// Returns the same caller, one second later.
     fn later(&self, ctx: &OpContext) -> OpContext {
         self.world.pass(Duration::seconds(1));
         let mut ctx = ctx.clone();
@@ -64,7 +66,8 @@ impl Scene {
         ctx
     }
 
-    /// Makes a token that acts as somebody, with these scopes of `tessera` and one of another API.
+    /// Creates a token that acts as this user, with these scopes of `tessera` and one of
+    /// another API.
     async fn mint(&self, by: &OpContext, user: &str, name: &str, scopes: &[&str]) -> MintedToken {
         let mut audiences = vec!["default".to_owned()];
         if !scopes.is_empty() {
@@ -165,7 +168,7 @@ async fn token_of_a_removed_member_is_handed_over_after_a_rotation_where_it_woul
     let plain = scene.mint(wanda, "wanda", "plain", &[]).await;
     let by_friend = scene.mint(ada, "friend", "by-friend", &["tokens:write"]).await;
     let early = scene.mint(wanda, "wanda", "early", &["tokens:write"]).await;
-    // Wanda could grant all of it herself.
+    // Wanda could grant all of its scopes herself.
     scene.hand_over(ada, &early, "memb").await.unwrap();
     world.execute("DELETE FROM memberships m USING users u WHERE u.id = m.user_id AND u.email LIKE 'wanda@%'").await;
     scene.hand_over(ada, &plain, "memb").await.unwrap();
@@ -174,7 +177,7 @@ async fn token_of_a_removed_member_is_handed_over_after_a_rotation_where_it_woul
         scene.rotate(by, token).await;
         scene.hand_over(by, token, "memb").await.unwrap();
     }
-    // Grants bound what an administrator of the workspace could grant.
+    // Grants limit what an administrator of the workspace could grant.
     let limited = scene.mint(memb, "memb", "limited", &["members:write"]).await;
     world.person("second", Some((HOME, "admin"))).await;
     world.execute("UPDATE memberships SET grants = '{tokens:*,rivers:*}' FROM users u WHERE u.id = user_id AND u.email LIKE 'memb@%'").await;
@@ -200,7 +203,7 @@ async fn removed_member_does_not_come_back_by_a_token_of_a_colleague(pool: PgPoo
     let Scene { world, ada, wanda, memb, .. } = &scene;
     let adding = scene.mint(wanda, "memb", "adding", &["members:write"]).await;
     let making = scene.mint(wanda, "memb", "making", &["tokens:write"]).await;
-    // What a token made that she may know.
+    // Tokens that were created by a token whose secret she may know.
     let made = scene.mint(&world.bearer(&making).await, "memb", "made", &["tokens:write"]).await;
     let calling = scene.mint(wanda, "memb", "calling", &[]).await;
     let reading = scene.mint(wanda, "memb", "reading", &["tokens:read"]).await;
@@ -230,7 +233,7 @@ async fn removed_member_does_not_come_back_by_a_token_of_a_colleague(pool: PgPoo
     }
     assert!(scene.show(&rotated).await.enabled && scene.show(&hers).await.enabled);
     assert_eq!(scene.count("SELECT count(*) FROM secret_stops").await, 0);
-    // A member who manages their own tokens does not undo it.
+    // A member who manages their own tokens cannot undo it.
     scene.change(memb, role(WorkspaceRole::Member)).await;
     let rules = domain::policy::PolicyRules { self_service: Some(true), ..Default::default() };
     let level = authority::PolicyLevel::Workspace(slug(HOME));
@@ -285,7 +288,7 @@ async fn many_known_tokens_follow_in_portions_and_change_nothing_meanwhile(pool:
         .unwrap();
     let token = scene.mint(wanda, "memb", "making", &["tokens:write", "members:write"]).await;
     let bearer = world.bearer(&token).await;
-    // One of them is busy: the removal itself does not wait for it.
+    // One of the tokens is locked. The removal itself does not wait for it.
     let mut busy = world.pool.begin().await.unwrap();
     sqlx::query("SELECT FROM tokens WHERE id = $1 FOR NO KEY UPDATE")
         .bind(token.token.id.0)
@@ -312,7 +315,7 @@ async fn many_known_tokens_follow_in_portions_and_change_nothing_meanwhile(pool:
         NewMember { user: "wanda@example.com".into(), role: WorkspaceRole::Admin, grants: None };
     let added = world.authority.workspaces().add_member(&bearer, &slug(HOME), new).await;
     assert_eq!(code(added), ProblemCode::Busy);
-    // The server ends amid that. Another one goes on.
+    // The server stops in the middle of that. Another one continues.
     removing.abort();
     removing.await.unwrap_err();
     busy.rollback().await.unwrap();
@@ -335,13 +338,13 @@ async fn tokens_that_others_may_know_are_disabled_before_their_person_may_do_mor
     let of_memb = scene.mint(memb, "friend", "of-memb", &["tokens:write"]).await;
     let of_ada = scene.mint(ada, "friend", "of-ada", &["tokens:write"]).await;
     scene.remove(wanda, KnownSecrets::Keep).await;
-    // Wanda could not grant it any more; Memb and Ada could.
+    // Wanda could no longer grant it, but Memb and Ada could.
     assert_eq!(scene.change(friend, role(WorkspaceRole::Admin)).await, 1);
     let found = [&making, &calling, &of_memb, &of_ada];
     for (token, expected) in found.into_iter().zip([DISABLED, VALID, VALID, VALID]) {
         assert_eq!(scene.decide(token).await, expected, "{}", token.token.name);
     }
-    // Somebody who joins again gets no such token back either.
+    // A person who rejoins does not get such a token back either.
     scene.remove(friend, KnownSecrets::Keep).await;
     scene.remove(memb, KnownSecrets::Keep).await;
     let new =
@@ -353,7 +356,7 @@ async fn tokens_that_others_may_know_are_disabled_before_their_person_may_do_mor
     }
 }
 
-/// Signs in and takes over an account whose password somebody else chose.
+/// Signs in to an account whose password another person chose, and changes the password.
 async fn take_over(world: &World, email: &str, new: &str) -> OpContext {
     let session = sign_in(world, email, PASSWORD).await.unwrap();
     let change = PasswordChange {
@@ -397,7 +400,8 @@ async fn give(world: &World, by: &OpContext, name: &str, role: InstanceRole) -> 
 
 const NEW: &str = "tr0mbone ladder mist drums";
 
-/// Adam, an administrator of the instance; Nina and Olga, whom he made administrators; Mia, a member.
+/// Adam, an administrator of the instance; Nina and Olga, whom he made administrators; and Mia,
+/// a member.
 struct Givers {
     world: World,
     ada: OpContext,
@@ -416,7 +420,7 @@ impl Givers {
         let adam = world.signed_in("adam@example.com").await;
         give(&world, &adam, "nina", InstanceRole::Admin).await;
         let nina = take_over(&world, "nina@example.com", NEW).await;
-        // Olga's descends from Nina, whose account may be Adam's.
+        // Olga's password descends from Nina, whose account may be under Adam's control.
         give(&world, &nina, "olga", InstanceRole::Admin).await;
         take_over(&world, "olga@example.com", NEW).await;
         give(&world, &adam, "mia", InstanceRole::Member).await;
@@ -493,7 +497,7 @@ async fn password_of_the_person_who_makes_the_change_stays(pool: PgPool) {
     let removed = world.authority.users().remove(nina, id(adam), None).await.unwrap();
     assert_eq!(removed.ended_passwords, [""; 0]);
     assert!(scene.opens("nina").await && scene.opens("olga").await);
-    // Nina is to be removed by somebody else: then Olga's ends.
+    // Another administrator removes Nina, which expires Olga's password.
     let removed = world.authority.users().remove(&scene.ada, id(nina), None).await.unwrap();
     assert_eq!(removed.ended_passwords, ["olga@example.com"]);
     assert!(!scene.opens("olga").await);
@@ -530,7 +534,8 @@ async fn user_who_is_disabled_or_demoted_keeps_no_way_back_in_any_workspace(pool
     assert_eq!(scene.decide(&one).await, DISABLED);
     assert_eq!(scene.decide(&other).await, DISABLED);
     assert_eq!(scene.decide(&verifying).await, VALID);
-    // Demoted on the instance: what a workspace's administrator could still make stays.
+    // Demoted on the instance. Tokens that an administrator of the workspace could still
+    // create stay.
     world.execute("UPDATE users SET instance_role = 'admin' WHERE email LIKE 'memb@%'").await;
     let adam = world.signed_in("memb@example.com").await;
     let to_friend = |name: &str| TokenDraft {
@@ -551,7 +556,7 @@ async fn user_who_is_disabled_or_demoted_keeps_no_way_back_in_any_workspace(pool
     assert_eq!((scene.decide(&stays).await, scene.decide(&ends).await), (VALID, DISABLED));
 }
 
-/// A server that goes on with a note does not leave it at the first workspace that is busy.
+/// A server that continues a secret stop does not give up at the first busy workspace.
 #[sqlx::test(migrations = false)]
 async fn busy_workspace_does_not_keep_the_tokens_of_others_from_being_disabled(pool: PgPool) {
     let scene = Scene::new(pool).await;
@@ -585,7 +590,7 @@ async fn busy_workspace_does_not_keep_the_tokens_of_others_from_being_disabled(p
     let disabled = "SELECT count(*) FROM tokens WHERE NOT enabled";
     let count = || sqlx::query_scalar::<_, i64>(disabled).fetch_one(&world.pool);
     assert_eq!(count().await.unwrap(), 1);
-    // The note stays for the other one.
+    // The secret stop stays for the other workspace.
     busy.rollback().await.unwrap();
     world.execute("UPDATE secret_stops SET worked_until = now()").await;
     world.authority.disable_known_secrets().await.unwrap();
@@ -617,7 +622,7 @@ async fn person_who_leaves_does_not_choose_to_keep_what_they_know(pool: PgPool) 
             .await;
         assert_eq!(code(changed), ProblemCode::ValidationFailed);
     }
-    // A token of hers that acts as somebody else does not choose it either.
+    // A token of hers that acts as another user cannot choose this either.
     let of_memb = scene.mint(wanda, "memb", "of-memb", &["members:write"]).await;
     let by = world.bearer(&of_memb).await;
     let refused = workspaces
@@ -631,7 +636,7 @@ async fn person_who_leaves_does_not_choose_to_keep_what_they_know(pool: PgPool) 
         .await;
     assert_eq!(code(refused), ProblemCode::ValidationFailed);
     world.authority.tokens().delete(&scene.later(memb), of_memb.token.id, None).await.unwrap();
-    // To somebody else it is a choice, and to those who lose nothing.
+    // Another person may choose to keep the tokens, and so may a person who loses nothing.
     scene.change(wanda, keep.clone()).await;
     scene.change(wanda, role(WorkspaceRole::Admin)).await;
     let same = MemberChange { role: Some(WorkspaceRole::Admin), ..keep };
@@ -657,7 +662,7 @@ async fn person_who_leaves_does_not_choose_to_keep_what_they_know(pool: PgPool) 
     assert_eq!(code(removed), ProblemCode::ValidationFailed);
 }
 
-/// An administrator disables later what somebody kept.
+/// An administrator later disables tokens that another one kept.
 #[sqlx::test(migrations = false)]
 async fn secrets_that_were_kept_are_disabled_when_the_person_is_removed_again(pool: PgPool) {
     let scene = Scene::new(pool).await;
@@ -685,7 +690,7 @@ async fn secrets_that_were_kept_are_disabled_when_the_person_is_removed_again(po
     assert_eq!(scene.count("SELECT count(*) FROM secret_stops").await, 0);
 }
 
-/// Somebody makes tokens all the time that act as a member to whom the administrator gave a password.
+/// A client keeps creating tokens that act as a member to whom the administrator gave a password.
 #[sqlx::test(migrations = false)]
 async fn administrator_is_removed_while_a_member_is_busy_who_got_a_password_from_them(
     pool: PgPool,
@@ -693,7 +698,7 @@ async fn administrator_is_removed_while_a_member_is_busy_who_got_a_password_from
     let scene = Scene::new(pool).await;
     let Scene { world, ada, wanda, friend, .. } = &scene;
     world.execute("UPDATE users SET instance_role = 'admin' WHERE email ~ '^(wanda|memb)@'").await;
-    // Memb got hers from Wanda, too, and manages the instance: hers ends.
+    // Memb's password is also from Wanda and, because Memb manages the instance, is expired.
     let given = "UPDATE users SET password_set_by = (SELECT id FROM users WHERE email ~ '^wanda@')
                   WHERE email ~ '^(memb|friend)@'";
     world.execute(given).await;
@@ -708,7 +713,7 @@ async fn administrator_is_removed_while_a_member_is_busy_who_got_a_password_from
     busy.rollback().await.unwrap();
 }
 
-/// What somebody knows about a member's token does not hide why a request is refused.
+/// What a person knows about a member's token does not hide why a request is refused.
 #[sqlx::test(migrations = false)]
 async fn member_who_is_there_already_and_old_versions_are_refused_as_such(pool: PgPool) {
     let scene = Scene::new(pool).await;
@@ -733,7 +738,7 @@ async fn member_who_is_there_already_and_old_versions_are_refused_as_such(pool: 
     assert_eq!(code(changed), ProblemCode::PreconditionFailed);
 }
 
-/// The token is disabled, and may be enabled again: its invitations are over.
+/// The token is disabled, and may be enabled again, but its invitations stay invalid.
 #[sqlx::test(migrations = false)]
 async fn invitations_of_a_known_token_end_with_it(pool: PgPool) {
     let scene = Scene::new(pool).await;
@@ -760,7 +765,7 @@ async fn invitations_of_a_known_token_end_with_it(pool: PgPool) {
     assert_eq!(open, 0);
 }
 
-/// Somebody is a member when the request comes, and none any more when it is their turn.
+/// The new member's membership is removed between the start of the request and its turn.
 #[sqlx::test(migrations = false)]
 async fn member_who_is_removed_meanwhile_is_not_added_with_tokens_that_others_know(pool: PgPool) {
     let scene = Scene::new(pool).await;
@@ -801,7 +806,7 @@ async fn member_who_is_removed_meanwhile_is_not_added_with_tokens_that_others_kn
     assert_eq!(scene.decide(&token).await, DISABLED);
 }
 
-/// A member may put scopes on their own tokens that do nothing for a member.
+/// A member may put scopes on their own tokens that have no effect for a member.
 #[sqlx::test(migrations = false)]
 async fn token_of_a_member_is_handed_to_an_administrator_after_a_rotation_only(pool: PgPool) {
     let scene = Scene::new(pool).await;
@@ -825,7 +830,7 @@ async fn token_of_a_member_is_handed_to_an_administrator_after_a_rotation_only(p
     }
 }
 
-/// Whoever keeps several people locks them in the order of their ids.
+/// Transactions that lock several people lock them in the order of their ids.
 #[sqlx::test(migrations = false)]
 async fn people_whose_passwords_end_are_locked_in_one_order(pool: PgPool) {
     let scene = Scene::new(pool).await;

@@ -1,5 +1,5 @@
-//! A token between its creation and its end: switched, changed, shrunk, handed over, expired, cloned,
-//! revealed, deleted, one or many at a time.
+//! A token between creation and end: enabled and disabled, changed, shrunk, handed over, expired,
+//! cloned, revealed and deleted, one or many at a time.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -32,7 +32,7 @@ fn code<T: std::fmt::Debug>(outcome: Result<T, ServiceError>) -> ProblemCode {
     outcome.unwrap_err().code()
 }
 
-/// The fields at fault, with what is wrong with them.
+/// Returns the invalid fields, with their messages.
 fn faults<T: std::fmt::Debug>(outcome: Result<T, ServiceError>) -> Vec<String> {
     match outcome {
         Err(ServiceError::Invalid(errors)) => {
@@ -52,7 +52,7 @@ async fn revisions(world: &World) -> i64 {
     sqlx::query_scalar("SELECT count(*) FROM revisions").fetch_one(&world.pool).await.unwrap()
 }
 
-/// A context at the present moment of the clock.
+/// Returns a context at the current time of the clock.
 async fn ada(world: &World) -> OpContext {
     world.owner().await
 }
@@ -221,7 +221,7 @@ async fn scopes_only_shrink(pool: PgPool) {
         let told = faults(to(wider).await);
         assert!(told[0].ends_with("scopes can only shrink"), "{told:?}");
     }
-    // What a scope implies is held already.
+    // Implied scopes are held already.
     let token = to(&["rivers:read", "rivers:run"]).await.unwrap();
     assert_eq!(
         token.scopes.iter().map(AsRef::as_ref).collect::<Vec<_>>(),
@@ -257,7 +257,7 @@ async fn end_cannot_be_moved_beyond_policy(pool: PgPool) {
     assert!(faults(to("2026-01-02").await)[0].contains("future"));
     assert_eq!(to("12h").await.unwrap().expires_at, Some(START + Duration::hours(9 * 24 + 12)));
     assert_eq!(to("1d").await.unwrap().expires_at, Some(START + Duration::days(10)));
-    // A new secret has a life of its own.
+    // A new secret starts a new lifetime.
     tokens.rotate(&ada, id, None, RotationDraft::default()).await.unwrap();
     assert_eq!(to("10d").await.unwrap().expires_at, Some(START + Duration::days(19)));
 }
@@ -309,7 +309,7 @@ async fn token_is_handed_over_to_whom_it_could_have_been_made_for(pool: PgPool) 
     assert_eq!(world.decide(text, &Demand::default()).await, DecisionCode::Valid);
     world.execute("DELETE FROM memberships WHERE role = 'member'").await;
     assert_eq!(world.decide(text, &Demand::default()).await, DecisionCode::OwnerDisabled);
-    // An administrator of the workspace alone does not make it act as the instance's owner.
+    // An administrator of the workspace only cannot make it act as the instance's owner.
     let admin = world.person("administrator", Some((HOME, "admin"))).await;
     let owner = tokens.update(&admin, id, None, to(crate::support::OWNER)).await;
     assert!(faults(owner)[0].starts_with("user is an administrator of the instance"));
@@ -339,7 +339,7 @@ async fn secret_of_a_mightier_token_is_for_nobody_who_could_not_make_it(pool: Pg
         .id;
     let manager = make("tessera", &["tokens:write", "tokens:reveal"], admins);
     let manager = world.bearer(&world.mint(&ada, HOME, manager).await).await;
-    // By scopes: a token gets no secret of a token with scopes that it lacks.
+    // By scopes: a token cannot get a secret of a token with scopes that it lacks.
     for id in [rivers, owners] {
         let outcomes = [
             code(tokens.rotate(&manager, id, None, RotationDraft::default()).await),
@@ -349,7 +349,8 @@ async fn secret_of_a_mightier_token_is_for_nobody_who_could_not_make_it(pool: Pg
         let copy = tokens.clone_of(&manager, id, None, "copy".into()).await;
         assert_eq!(code(copy), ProblemCode::ValidationFailed);
     }
-    // By user: one who does not manage the instance gets no secret that acts as one who does.
+    // By user: a caller who does not manage the instance cannot get a secret that acts as a user
+    // who does.
     for outcome in [
         tokens.rotate(&admin, owners, None, RotationDraft::default()).await,
         tokens.reveal(&admin, owners, None).await,
@@ -381,7 +382,7 @@ async fn recoverable_token_is_shown_again_to_whom_may_and_every_time_is_recorded
     assert_eq!(shown.token, minted.token, "looking changes nothing");
     assert_eq!(actions(&world).await.last().unwrap(), "token.reveal");
 
-    // Without the permission: not even whether it could be.
+    // Without the permission, the caller does not even learn whether it could be.
     let writer = TokenDraft {
         audiences: vec!["tessera".into(), "default".into()],
         ..draft(&["tokens:write", "rivers:read"])
@@ -398,7 +399,8 @@ async fn recoverable_token_is_shown_again_to_whom_may_and_every_time_is_recorded
     let told = actions(&world).await;
     assert_eq!(told.iter().filter(|action| *action == "token.reveal").count(), 1);
 
-    // The current secret is shown, an older one never; a plain token's neither.
+    // The current secret is shown, but never an older one, nor that of a token that is
+    // not recoverable.
     let draft_of_grace = RotationDraft { grace_s: Some(60), ..RotationDraft::default() };
     let rotated = tokens.rotate(&ada, id, None, draft_of_grace).await.unwrap();
     let shown = tokens.reveal(&ada, id, None).await.unwrap();
@@ -406,7 +408,7 @@ async fn recoverable_token_is_shown_again_to_whom_may_and_every_time_is_recorded
     let plain = world.token("default", &["rivers:read"]).await.token.id;
     assert_eq!(code(tokens.reveal(&ada, plain, None).await), ProblemCode::NotRecoverable);
 
-    // No row, no secret.
+    // Without an audit row, the secret is not shown.
     world
         .execute("ALTER TABLE audit_events ADD CONSTRAINT audit_full CHECK (false) NOT VALID")
         .await;
@@ -422,7 +424,7 @@ async fn sealed_secret_opens_in_its_own_row_alone(pool: PgPool) {
     let wish = || TokenDraft { recoverable: Recoverable::Yes, ..draft(&["rivers:read"]) };
     let one = world.mint(&ada, HOME, wish()).await;
     let two = world.mint(&ada, HOME, wish()).await;
-    // Nothing stored holds a secret, neither its text nor the random part.
+    // No stored data contains a secret, neither its text nor its random part.
     for minted in [&one, &two] {
         assert!(!stored(&world, &minted.secret.expose()[4..36]).await);
     }
@@ -438,7 +440,8 @@ async fn sealed_secret_opens_in_its_own_row_alone(pool: PgPool) {
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
     let failed = outcomes.into_iter().find(Result::is_err).unwrap();
     assert_eq!(code(failed), ProblemCode::Internal);
-    // A copy within one token does not open either: the row of the secret itself is bound.
+    // A copy within one token cannot be decrypted either, because it is bound to the row of the
+    // secret itself.
     let rotated = tokens.rotate(&ada, two.token.id, None, RotationDraft::default()).await.unwrap();
     sqlx::query("UPDATE token_secrets SET id = gen_random_uuid() WHERE current AND token_id = $1")
         .bind(two.token.id.0)
@@ -463,7 +466,7 @@ async fn stored(world: &World, text: &str) -> bool {
             .await
             .unwrap();
     for table in tables {
-        // Also within bytes, which a row's text shows in hexadecimal.
+        // Also within bytes, which the text of a row shows in hexadecimal.
         let sql = format!(
             "SELECT count(*) FROM {table} t
               WHERE t::text LIKE '%' || $1 || '%' OR t::text LIKE '%' || encode($1::bytea, 'hex') || '%'"
@@ -512,7 +515,7 @@ async fn clone_has_the_values_and_a_life_of_its_own(pool: PgPool) {
     };
     assert_eq!(token, expected);
     assert_ne!(token.id, origin.id);
-    // A clone of what has ended lives.
+    // A clone of an expired token works.
     world.pass(Duration::days(30));
     let ada = world.owner().await;
     let token = tokens.clone_of(&ada, origin.id, None, "again".into()).await.unwrap().token;
@@ -541,7 +544,7 @@ async fn tombstone_is_beyond_every_operation(pool: PgPool) {
         code(tokens.reveal(&ada, id, None).await),
         code(tokens.clone_of(&ada, id, None, "copy".into()).await),
         code(tokens.delete(&ada, id, None).await),
-        // A caller who was let in a moment before.
+        // A caller who was authenticated a moment before.
         code(tokens.rotate_self(&bearer, None, RotationDraft::default()).await),
         code(tokens.delete_self(&bearer, None).await),
     ];

@@ -1,5 +1,5 @@
-//! No tenant keeps another one waiting: what all tenants share is never held while something is waited for that one
-//! tenant has busy.
+//! No tenant keeps another one waiting: a lock that all tenants share is never held while waiting
+//! for a lock of a single tenant.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -32,10 +32,10 @@ use tokio::task::JoinHandle;
 const HOME: &str = "workspace-1";
 const OTHER: &str = "other";
 const BOB: &str = "bob@example.com";
-/// The most tokens of the instance.
+/// The token limit of the instance.
 const LIMIT: i64 = 20;
 
-/// Locks that tenants share.
+/// Locks that all tenants share.
 const INSTANCE: &str = "SELECT FROM instance FOR NO KEY UPDATE NOWAIT";
 const INSTANCE_CHAIN: &str = "SELECT FROM audit_heads
     WHERE chain = '00000000-0000-0000-0000-000000000000' FOR UPDATE NOWAIT";
@@ -45,11 +45,11 @@ const MEMBERSHIPS: &str = "SELECT FROM memberships FOR NO KEY UPDATE NOWAIT";
 const INVITATIONS: &str = "SELECT FROM invitations FOR NO KEY UPDATE NOWAIT";
 const MEANING: &str =
     "SELECT 1 / CASE WHEN pg_try_advisory_xact_lock(8387236820541399406) THEN 1 ELSE 0 END";
-/// The end of the chain of Bob's workspace.
+/// The head of the chain of Bob's workspace.
 const CHAIN: &str = "SELECT FROM audit_heads h JOIN workspaces w ON w.id = h.chain
     WHERE w.slug = 'other' FOR UPDATE OF h";
 
-/// Ada's instance with a limit of tokens, and a second workspace that Bob administers.
+/// Ada's instance with a token limit, and a second workspace that Bob administers.
 struct Scene {
     world: World,
     ada: OpContext,
@@ -67,19 +67,19 @@ impl Scene {
         Self { world, ada, bob }
     }
 
-    /// A token of Bob's in his workspace.
+    /// Creates a token that acts as Bob in his workspace.
     async fn token(&self) -> MintedToken {
         self.world.mint(&self.bob, OTHER, draft(&["rivers:read"])).await
     }
 
-    /// Keeps a lock, as a long change does.
+    /// Holds a lock, as a long change does.
     async fn hold(&self, lock: &'static str) -> Transaction<'static, Postgres> {
         let mut change = self.world.pool.begin().await.unwrap();
         sqlx::query(lock).execute(&mut *change).await.unwrap();
         change
     }
 
-    /// Returns when a task waits for a lock, or is done.
+    /// Waits until a task waits for a lock, or is done.
     async fn until_it_waits<T>(&self, task: &JoinHandle<T>) {
         let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity
                       WHERE datname = current_database() AND wait_event_type = 'Lock')";
@@ -90,7 +90,8 @@ impl Scene {
         }
     }
 
-    /// Nobody holds these locks, or others that all share, and others make tokens and sign in.
+    /// Checks that these locks and those that all tenants share are free, and that other callers
+    /// can create tokens and sign in.
     async fn others_go_on(&self, free: &[&'static str]) {
         for lock in free.iter().copied().chain([INSTANCE, INSTANCE_CHAIN, USER]) {
             let mut transaction = self.world.pool.begin().await.unwrap();
@@ -114,7 +115,7 @@ fn id(ctx: &OpContext) -> UserId {
     }
 }
 
-/// So many rows of Bob's, all of one name.
+/// Returns this many import rows for Bob, all with one name.
 fn rows(name: &str, count: usize) -> String {
     let row = |number| {
         let digest = hex::encode(Sha256::digest(format!("{name}{number}")));
@@ -206,7 +207,7 @@ async fn creation_gives_up_on_a_lock_that_all_tenants_share(pool: PgPool) {
     let before = scene.count(all).await;
     for (held, wanted) in [(INSTANCE, INSTANCE_LATER)] {
         let other = scene.hold(held).await;
-        // Somebody who gives up later.
+        // A transaction that gives up later.
         let pool = scene.world.pool.clone();
         let patient = tokio::spawn(async move {
             let mut transaction = pool.begin().await.unwrap();
@@ -221,7 +222,7 @@ async fn creation_gives_up_on_a_lock_that_all_tenants_share(pool: PgPool) {
         patient.await.unwrap().unwrap();
     }
     assert_eq!(scene.count(all).await, before, "nothing of it is left");
-    // What stops a token needs none of these locks.
+    // Stopping a token needs none of these locks.
     let others = [scene.hold(INSTANCE).await, scene.hold(USER).await];
     tokens.disable(&scene.bob, token, None).await.unwrap();
     drop(others);
@@ -309,7 +310,7 @@ async fn change_of_members_that_waits_delays_nobody_elsewhere(pool: PgPool) {
     }
 }
 
-/// The search for people who may know secrets takes the longer the more tokens a workspace has.
+/// The search for people who may know secrets takes longer the more tokens a workspace has.
 #[sqlx::test(migrations = false)]
 async fn search_for_known_secrets_is_over_before_anything_is_held_that_tenants_share(pool: PgPool) {
     let scene = Scene::new(pool).await;
@@ -319,7 +320,7 @@ async fn search_for_known_secrets_is_over_before_anything_is_held_that_tenants_s
     let home = slug(OTHER);
     let new =
         |email: &str| NewMember { user: email.into(), role: WorkspaceRole::Admin, grants: None };
-    // Each of them has a token that the search looks at.
+    // Each of them has a token that the search examines.
     world.join("evelyn@example.com", OTHER, "viewer").await;
     for (by, user) in
         [(&scene.bob, "mia1@example.com"), (&scene.bob, "evelyn@example.com"), (&scene.ada, OWNER)]
@@ -354,7 +355,7 @@ async fn search_for_known_secrets_is_over_before_anything_is_held_that_tenants_s
             }
         });
         scene.until_it_waits(&task).await;
-        // The search waits for this.
+        // The search waits for this lock.
         let search = scene.hold("LOCK TABLE token_secrets IN ACCESS EXCLUSIVE MODE").await;
         before.rollback().await.unwrap();
         let waits = "SELECT count(*) FROM pg_stat_activity
@@ -376,7 +377,7 @@ async fn search_for_known_secrets_is_over_before_anything_is_held_that_tenants_s
     }
 }
 
-/// It disables tokens of several workspaces, and each of them may be busy.
+/// The change disables tokens of several workspaces, each of which may be busy.
 #[sqlx::test(migrations = false)]
 async fn higher_role_waits_for_tokens_before_it_holds_what_all_tenants_share(pool: PgPool) {
     let scene = Scene::new(pool).await;
@@ -390,7 +391,7 @@ async fn higher_role_waits_for_tokens_before_it_holds_what_all_tenants_share(poo
             tokio::spawn(async move { authority.users().change(&ada, bob, admin(), None).await });
         scene.until_it_waits(&raise).await;
         scene.others_go_on(&[]).await;
-        // It waits for a moment only.
+        // It waits only briefly.
         let outcome = raise.await.unwrap().map(drop);
         assert_eq!(outcome.unwrap_err().code(), ProblemCode::Unavailable, "{held}");
         busy.rollback().await.unwrap();
@@ -426,8 +427,8 @@ async fn last_uses_do_not_wait_for_a_token_that_somebody_changes(pool: PgPool) {
     assert_eq!(usage.allowed, [1], "counted once");
 }
 
-/// Of imports and creations in two workspaces, none is made beyond the limit of the instance, and an import is made as a
-/// whole or not at all.
+/// Concurrent imports and creations in two workspaces never exceed the limit of the instance, and
+/// each import is all or nothing.
 #[sqlx::test(migrations = false)]
 async fn crowd_of_imports_and_creations_never_exceeds_the_limit_of_the_instance(pool: PgPool) {
     let scene = Scene::new(pool).await;
@@ -452,7 +453,7 @@ async fn crowd_of_imports_and_creations_never_exceeds_the_limit_of_the_instance(
         }
     }
     let made = scene.count("SELECT count(*) FROM tokens").await;
-    // What is left is too little for an import.
+    // The remaining room is too small for an import.
     assert!((LIMIT - 3..=LIMIT).contains(&made), "{made}");
     let cut = "SELECT count(*) FROM
         (SELECT FROM tokens WHERE name LIKE 'i%' GROUP BY name HAVING count(*) <> 4) AS cut";
@@ -464,7 +465,7 @@ async fn crowd_of_imports_and_creations_never_exceeds_the_limit_of_the_instance(
     assert_eq!(scene.count(log).await, made);
 }
 
-/// Patterns for which it takes long to find out that one of them covers another.
+/// Patterns for which it takes long to decide whether one covers another.
 #[sqlx::test(migrations = false)]
 async fn comparing_what_two_tokens_hold_is_bounded(pool: PgPool) {
     let scene = Scene::new(pool).await;
@@ -502,7 +503,7 @@ async fn comparing_what_two_tokens_hold_is_bounded(pool: PgPool) {
     let Err(ServiceError::Invalid(errors)) = made else { panic!("{made:?}") };
     let [error] = errors.as_slice() else { panic!("{errors:?}") };
     assert!(error.field == "grants" && error.message.contains("take too long"), "{error:?}");
-    // The same holds for a person who may put such patterns on tokens.
+    // The same applies to a person who may put such patterns on tokens.
     let grants = (0..63).map(hard).chain(["table://**zzz**".into()]);
     let grants: Vec<_> = grants.map(|pattern| format!("tables/{pattern}")).collect();
     sqlx::query("UPDATE memberships SET audience_grants = $1, grants = '{}' WHERE user_id = $2")
@@ -512,12 +513,13 @@ async fn comparing_what_two_tokens_hold_is_bounded(pool: PgPool) {
         .await
         .unwrap();
     is_too_long(rotate(&scene.bob, many).await);
-    // For somebody who may put all scopes on tokens, nothing is compared.
+    // A caller who may put all scopes on tokens needs no comparison.
     rotate(ada, many).await.unwrap();
 }
 
-/// What a waiting change rests on is its caller's membership of the workspace that it changes, and the rules there and of
-/// the instance. Whoever administers another workspace must not hinder it.
+/// A waiting change depends on its caller's membership of the workspace that it changes, and on the
+/// rules there and of the instance. An administrator of another workspace must not be able to
+/// hinder it.
 #[sqlx::test(migrations = false)]
 async fn waiting_change_is_refused_for_what_changed_in_its_own_workspace_only(pool: PgPool) {
     const ELSEWHERE: &str = "UPDATE memberships m SET version = m.version + 1, role = 'viewer' FROM workspaces w
@@ -547,12 +549,13 @@ async fn waiting_change_is_refused_for_what_changed_in_its_own_workspace_only(po
         let refused = creation.await.unwrap().err().map(|error| error.code());
         assert_eq!(refused, expected, "{change}");
     }
-    // Nothing of what was refused is left.
+    // Refused changes leave nothing behind.
     let tokens = scene.count("SELECT count(*) FROM tokens").await;
     assert_eq!(tokens, 1);
 }
 
-/// Whoever may change the rules of a workspace must not hinder a stop there by doing so again and again.
+/// A user who may change the rules of a workspace must not be able to hinder a stop there by
+/// changing them repeatedly.
 #[sqlx::test(migrations = false)]
 async fn stop_that_waits_does_not_rest_on_rules(pool: PgPool) {
     let scene = Scene::new(pool).await;
@@ -568,7 +571,7 @@ async fn stop_that_waits_does_not_rest_on_rules(pool: PgPool) {
     assert!(!stop.await.unwrap().unwrap().enabled);
 }
 
-/// A token that keeps changing itself does not undo an earlier end that comes meanwhile.
+/// A token that keeps changing itself does not undo an earlier expiry that is set in the meantime.
 #[sqlx::test(migrations = false)]
 async fn change_of_itself_that_waits_does_not_undo_what_narrowed_the_token(pool: PgPool) {
     const ROW: &str = "SELECT FROM tokens WHERE name = 'itself' FOR UPDATE";
@@ -601,7 +604,7 @@ async fn change_of_itself_that_waits_does_not_undo_what_narrowed_the_token(pool:
     assert_eq!(now.expires_at, Some(given - time::Duration::DAY));
 }
 
-/// A person who leaves a workspace, whatever somebody does to their membership of another one meanwhile.
+/// A person can leave a workspace while their membership of another one changes.
 #[sqlx::test(migrations = false)]
 async fn leaving_a_workspace_rests_on_that_membership_only(pool: PgPool) {
     const ELSEWHERE: &str = "UPDATE memberships m SET version = m.version + 1 FROM workspaces w
@@ -619,7 +622,8 @@ async fn leaving_a_workspace_rests_on_that_membership_only(pool: PgPool) {
     leave.await.unwrap().unwrap();
 }
 
-/// An administrator of the instance rests on the rules of a workspace that they are not a member of.
+/// A change by an administrator of the instance depends on the rules of a workspace even if they
+/// are not a member of it.
 #[sqlx::test(migrations = false)]
 async fn waiting_change_of_somebody_who_is_no_member_rests_on_the_rules_there(pool: PgPool) {
     const RULES: &str = "INSERT INTO policies (id, workspace_id, self_service, updated_at)
@@ -642,12 +646,12 @@ async fn waiting_change_of_somebody_who_is_no_member_rests_on_the_rules_there(po
     }
 }
 
-/// A change that has looked at its caller and at the rules for the last time, and is not committed yet.
+/// A change that has checked its caller and the rules for the last time, and is not committed yet.
 #[sqlx::test(migrations = false)]
 async fn stop_and_new_rules_are_answered_when_what_they_came_too_late_for_is_committed(
     pool: PgPool,
 ) {
-    /// Tells the locks' keys from others'.
+    /// Identifies the keys of these locks among others.
     const KEYS: u64 = 0x6361_6c6c_6572_7321;
     let scene = Scene::new(pool).await;
     let bob = id(&scene.bob);
@@ -673,7 +677,7 @@ async fn stop_and_new_rules_are_answered_when_what_they_came_too_late_for_is_com
         });
         scene.until_it_waits(&change).await;
         assert!(!change.is_finished(), "{made}");
-        // It holds already for everybody else.
+        // It already applies to all other callers.
         assert_eq!(scene.count(made).await, 1, "{made}");
         late.rollback().await.unwrap();
         change.await.unwrap().unwrap();

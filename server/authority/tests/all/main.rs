@@ -1,5 +1,5 @@
-//! Tests of the services and of storage, on a real PostgreSQL: a module for each subject.
-//! One program, so that it is linked once.
+//! Tests of the services and of storage against a real PostgreSQL, with one module for each
+//! subject. They form a single binary, so that it is linked only once.
 
 mod audit;
 mod audit_or_nothing;

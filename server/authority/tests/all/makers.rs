@@ -1,4 +1,4 @@
-//! Tokens as programs of other products make them: without a name, switched off, over already.
+//! Tokens as clients of other products create them: without a name, disabled, or already expired.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -64,7 +64,7 @@ async fn patch_of_record_and_switch_is_one_change_with_a_row_for_each(pool: PgPo
     };
     let changed = update(both()).await.unwrap();
     assert!(!changed.enabled && changed.description.as_ref() == "off");
-    // Again, it changes and writes nothing.
+    // Repeating the update changes and records nothing.
     assert_eq!(update(both()).await.unwrap(), changed);
     let actions: Vec<String> =
         sqlx::query_scalar("SELECT action FROM audit_events WHERE subject_id = $1 ORDER BY id")
@@ -73,7 +73,7 @@ async fn patch_of_record_and_switch_is_one_change_with_a_row_for_each(pool: PgPo
             .await
             .unwrap();
     assert_eq!(actions, ["token.create", "token.update", "token.disable"]);
-    // What is wrong with the record leaves the switch alone.
+    // An invalid record leaves the token disabled.
     let wrong = TokenPatch {
         description: Some("a\0b".into()),
         enabled: Some(true),
@@ -115,7 +115,7 @@ async fn nameless_tokens_get_numbers_where_names_must_be_unique(pool: PgPool) {
     let home = slug("workspace-1");
     let tokens = world.authority.tokens();
     let make = async |name: &str| tokens.create(&owner, &home, wish(name)).await;
-    // Where names may repeat, they stay as they are.
+    // If names may repeat, they are kept as they are.
     for _ in 0..2 {
         assert_eq!(make("ci").await.unwrap().token.name, "ci");
     }
@@ -129,7 +129,7 @@ async fn nameless_tokens_get_numbers_where_names_must_be_unique(pool: PgPool) {
     assert_eq!(make(&long).await.unwrap().token.name, long);
     let second = make(&long).await.unwrap().token.name;
     assert_eq!(second, format!("{} 2", "é".repeat(TOKEN_NAME_MAX - 2)));
-    // Who chose the name themselves is told.
+    // A caller that chose the name itself gets an error.
     let chosen = TokenDraft { name: "ci".into(), ..draft(&["rivers:read"]) };
     assert_eq!(code(tokens.create(&owner, &home, chosen).await), ProblemCode::AlreadyExists);
 
@@ -161,7 +161,7 @@ async fn offer_is_what_creating_accepts_and_no_more(pool: PgPool) {
     let wish = TokenDraft { name: "all".into(), ..wish };
     assert_eq!(world.mint(&owner, "workspace-1", wish).await.token.scopes.len(), all.len());
 
-    // A token: what it holds, with what that implies.
+    // For a token: the scopes that it holds, and those that they imply.
     let asks = TokenDraft {
         audiences: vec!["default".into(), "tessera".into()],
         ..draft(&["tokens:write", "rivers:write"])
@@ -174,7 +174,7 @@ async fn offer_is_what_creating_accepts_and_no_more(pool: PgPool) {
     );
     assert_eq!(offer(&world, &asks, &["default"]).await, ["rivers:read", "rivers:write"]);
 
-    // A member: what their membership grants.
+    // For a member: the scopes that their membership grants.
     let rules = PolicyRules { self_service: Some(true), ..PolicyRules::default() };
     set_policy(&world, rules).await;
     let member = world.person("bmember", Some(("workspace-1", "member"))).await;
@@ -222,7 +222,7 @@ async fn home_is_the_tokens_own_workspace_and_a_persons_first(pool: PgPool) {
         world.authority.workspaces().home(ctx).await.map(|slug| slug.to_string())
     };
     world.pass(Duration::days(1));
-    // By name it would be the first.
+    // By name, this workspace would come first.
     for name in ["alpha", "beta"] {
         let workspace = NewWorkspace { slug: Some(name.into()), name: name.into() };
         world.authority.workspaces().create(&world.operator(), workspace).await.unwrap();
@@ -235,7 +235,7 @@ async fn home_is_the_tokens_own_workspace_and_a_persons_first(pool: PgPool) {
 
     let person = world.person("cmember", Some(("alpha", "viewer"))).await;
     assert_eq!(home(&person).await.unwrap(), "alpha");
-    // Where they may make tokens goes before where they came first.
+    // Workspaces where they may create tokens come before workspaces that they joined earlier.
     world.join("cmember@example.com", "beta", "admin").await;
     assert_eq!(home(&person).await.unwrap(), "beta");
 

@@ -1,4 +1,4 @@
-//! Names that policy wants to be unique are compared in the same way in databases of every locale.
+//! Names that must be unique by policy are compared in the same way in databases of every locale.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use crate::support::{World, draft, slug};
@@ -13,7 +13,7 @@ fn named(name: &str) -> TokenDraft {
     TokenDraft { name: name.into(), ..draft(&["rivers:read"]) }
 }
 
-/// Whether a token of this name can be made.
+/// Checks whether a token of this name can be created.
 async fn is_free(world: &World, name: &str) -> bool {
     let draft = TokenDraft { user: Some(crate::support::OWNER.into()), ..named(name) };
     let (tokens, home) = (world.authority.tokens(), slug("workspace-1"));
@@ -34,7 +34,7 @@ async fn names_are_compared_without_regard_to_case(pool: PgPool) {
     }
     assert!(is_free(&world, "arger").await);
 
-    // A rename compares, too, and gives the old name back.
+    // A rename compares names, too, and frees the old name.
     let (tokens, operator) = (world.authority.tokens(), world.operator());
     let draft = TokenDraft { user: Some(crate::support::OWNER.into()), ..named("Öl") };
     let oil = tokens.create(&operator, &slug("workspace-1"), draft).await.unwrap().token.id;
@@ -44,7 +44,7 @@ async fn names_are_compared_without_regard_to_case(pool: PgPool) {
     tokens.update(&operator, oil, None, to("Wasser")).await.unwrap();
     assert!(is_free(&world, "ÖL").await && !is_free(&world, "WASSER").await);
 
-    // A server of 0.1 renames a token: it knows no key.
+    // A server of version 0.1 renames a token without writing its name key.
     world.execute("UPDATE tokens SET name = 'Übung' WHERE name = 'Wasser'").await;
     assert!(is_free(&world, "wasser").await && !is_free(&world, "übung").await);
     world.authority.fold_names().await.unwrap();
@@ -63,17 +63,17 @@ async fn unique_names_are_folded_in_a_database_that_folds_only_ascii(pool: PgPoo
 #[sqlx::test(migrations = false)]
 async fn unique_names_are_folded_in_a_turkish_database(pool: PgPool) {
     let own = pool.connect_options().get_database().unwrap().to_owned();
-    // A longer name would be cut to the one that it comes from.
+    // PostgreSQL would truncate a longer name to that of the original database.
     let name = format!("turkish_{}", &own[own.len() - 40..]);
     let mut connection = pool.acquire().await.unwrap();
-    // A run that failed has left it.
+    // Left over from a failed run.
     let drop = format!("DROP DATABASE IF EXISTS \"{name}\"");
     sqlx::raw_sql(AssertSqlSafe(drop.clone())).execute(&mut *connection).await.unwrap();
     let create = format!(
         "CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'tr'"
     );
     if let Err(error) = sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut *connection).await {
-        // Before version 15 or built without ICU.
+        // PostgreSQL is older than version 15, or built without ICU.
         assert!(
             error.to_string().contains("ICU") || error.to_string().contains("provider"),
             "{error}"

@@ -1,4 +1,4 @@
-//! A scope that is held is a scope of one audience: what is granted in one API says nothing in another.
+//! A scope is held in one audience only: a grant in one API means nothing in another.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -51,7 +51,7 @@ async fn with_vault(pool: PgPool) -> World {
     world
 }
 
-/// A draft of pairs such as `vault/tokens:write`.
+/// Returns a draft with pairs such as `vault/tokens:write`.
 fn granting(pairs: &[&str]) -> TokenDraft {
     let mut grants: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for pair in pairs {
@@ -65,7 +65,7 @@ async fn mint(world: &World, pairs: &[&str]) -> MintedToken {
     world.mint(&world.owner().await, "workspace-1", granting(pairs)).await
 }
 
-/// A token as a 0.1 server makes it.
+/// Creates a token as a 0.1 server does.
 async fn mint_flat(world: &World, audiences: &[&str], scopes: &[&str]) -> MintedToken {
     let first = format!(
         "{}/{}",
@@ -120,7 +120,7 @@ fn code<T: std::fmt::Debug>(outcome: Result<T, ServiceError>) -> ProblemCode {
     outcome.unwrap_err().code()
 }
 
-/// How many rows of tokens were not read as pairs yet.
+/// Returns the number of rows of tokens that were not converted to pairs yet.
 async fn unread(world: &World) -> i64 {
     sqlx::query_scalar("SELECT count(*) FROM token_audiences WHERE scopes IS NULL")
         .fetch_one(&world.pool)
@@ -140,7 +140,7 @@ async fn scope_of_ones_own_api_manages_no_tokens_of_tessera(pool: PgPool) {
     let tokens = world.authority.tokens();
     let made = tokens.create(&bearer, &slug("workspace-1"), granting(&["tessera/verify"])).await;
     assert_eq!(code(made), ProblemCode::InsufficientScope);
-    // Nor does a token that manages Tessera's tokens pass at the API.
+    // A token that manages Tessera's tokens gets no rights in the API either.
     let manager = mint(&world, &["vault/rivers:read", "tessera/tokens:write"]).await;
     assert!(!may(&world, &manager, "vault", "tokens:write").await);
     let bearer = world.bearer(&manager).await;
@@ -249,7 +249,7 @@ async fn token_that_a_0_1_server_made_is_read_by_the_catalogues(pool: PgPool) {
     assert!(!may(&world, &minted, "tessera", "tokens:write").await);
     assert!(may(&world, &minted, "tessera", "verify").await);
     assert_eq!(unread(&world).await, 3);
-    // A later change of a catalogue gives nothing to tokens that are there.
+    // A later change of a catalogue gives nothing to existing tokens.
     load(&world, "audience = \"other\"\nname = \"Other\"").await;
     let more = VAULT.replace("tokens:list", "verify");
     load(&world, &more).await;
@@ -273,7 +273,7 @@ async fn part_of_a_pattern_and_a_name_that_nobody_declares_are_read_too(pool: Pg
     let expected =
         json!({"default": ["rivers:read"], "vault": ["rivers:read", "table://vault.eu"]});
     assert_eq!(grants(&world, &minted).await, expected);
-    // Of a token with one audience nothing is in doubt, and nothing is lost.
+    // For a token with one audience, nothing is ambiguous and nothing is lost.
     assert_eq!(grants(&world, &alone).await, json!({"default": ["boats:read", "rivers:read"]}));
     let doubts = world.authority.tokens().unread_scopes(&world.operator()).await.unwrap();
     let told: Vec<_> = doubts.iter().map(|doubt| (doubt.scope.as_str(), doubt.doubt)).collect();
@@ -292,7 +292,7 @@ async fn scope_that_a_0_1_server_took_away_is_gone_from_the_pairs(pool: PgPool) 
             &["tokens:write", "verify"][..],
             json!({"tessera": ["verify"], "vault": ["tokens:write"]}),
         ),
-        // What a scope of the same audience implies may be kept in its place.
+        // A scope that another one of the same audience implies may be kept in its place.
         (&["tokens:list", "verify"], json!({"tessera": ["verify"], "vault": ["tokens:list"]})),
         (&["verify"], json!({"tessera": ["verify"], "vault": []})),
     ] {
@@ -338,7 +338,7 @@ async fn tokens_of_0_1_are_read_as_pairs_and_doubts_are_reported(pool: PgPool) {
     let doubts = tokens.unread_scopes(&ctx).await.unwrap();
     assert_eq!(doubts.len(), 1);
     assert_eq!((&*doubts[0].name, &*doubts[0].scope), ("ambiguous", "tokens:write"));
-    // Whoever says what the token holds settles it.
+    // Setting the token's grants explicitly resolves the doubts.
     let grants = serde_json::from_value(json!(named("ambiguous").grants)).unwrap();
     let patch = TokenPatch { grants: Some(grants), ..TokenPatch::default() };
     tokens.update(&ctx, named("ambiguous").id, None, patch).await.unwrap();
@@ -440,7 +440,7 @@ async fn grants_without_an_audience_do_not_grow_into_new_scopes_of_other_audienc
     }
     let accepted = world.authority.invitations().accept(&guest, invitation.id).await.unwrap();
     assert_eq!(json!(accepted.grants), json!(["tessera/tokens:write", "users:*"]));
-    // A scope that its audience loses does not become another one's.
+    // A scope that one audience loses does not turn into a scope of another.
     let (default, teams) = ("default".parse().unwrap(), "teams:read".parse().unwrap());
     let catalogues = world.authority.catalogues();
     let operator = world.operator();
@@ -450,7 +450,7 @@ async fn grants_without_an_audience_do_not_grow_into_new_scopes_of_other_audienc
     assert_eq!(code(ask("vault/teams:read").await), ProblemCode::ValidationFailed);
     catalogues.unretire_scope(&operator, &default, &teams, None).await.unwrap();
     ask("default/teams:read").await.unwrap();
-    // The first audience that has a granted scope is meant; a second one is not.
+    // A pattern refers to the first audience that has a granted scope, and not to a second one.
     load(&world, &VAULT.replace("rivers:read", "boats:read")).await;
     ask("vault/boats:read").await.unwrap();
     let other = VAULT.replace("\"vault\"", "\"other\"").replace("rivers:read", "boats:read");
@@ -458,7 +458,7 @@ async fn grants_without_an_audience_do_not_grow_into_new_scopes_of_other_audienc
     load(&world, &other).await;
     assert_eq!(code(ask("other/boats:read").await), ProblemCode::ValidationFailed);
     ask("vault/boats:read").await.unwrap();
-    // An exact URI may be a part of another one.
+    // An exact URI may be covered by a pattern.
     let vault = VAULT.replace("rivers:read", "boats:read");
     load(&world, &vault.replace("table://vault.**", "table://**")).await;
     give(&["table://vault.eu.*"]).await;

@@ -43,7 +43,7 @@ async fn sign_in(world: &World, email: &str, text: &str) -> Result<SignedIn, Ser
     sign_in_at(world, email, text, None).await
 }
 
-/// The context of somebody with this session; `None` when it is over.
+/// Returns the context of the user of this session, or `None` if it has expired.
 async fn by(world: &World, secret: &SessionSecret) -> Option<OpContext> {
     let found = world.authority.sessions().resolve(&world.anonymous(), secret).await.unwrap()?;
     let id = found.id;
@@ -63,7 +63,7 @@ async fn change(
     world.authority.passwords().change(ctx, change).await
 }
 
-/// The field at fault, with what is said of it.
+/// Returns the invalid field, with its message.
 fn fault<T: std::fmt::Debug>(outcome: Result<T, ServiceError>) -> String {
     match outcome.unwrap_err() {
         ServiceError::Invalid(errors) => format!("{} {}", errors[0].field, errors[0].message),
@@ -85,7 +85,7 @@ fn new_user(email: &str, role: InstanceRole) -> NewUser {
     }
 }
 
-/// A person whose password an administrator chose.
+/// Creates a person whose password an administrator chose.
 async fn given(world: &World, email: &str, role: InstanceRole) -> UserId {
     let user = world.authority.users().create(&world.operator(), new_user(email, role)).await;
     user.unwrap().summary.id
@@ -130,7 +130,7 @@ async fn names_of_workspaces_and_the_host_make_a_password_easy_to_guess(pool: Pg
     let own = "zvlqkd-wkrtzp-81";
     world.join(GRACE, "zvlqkd-wkrtzp", "member").await;
     assert!(fault(attempt(own).await).contains("easy to guess"));
-    // Somebody who is not in the workspace may choose its name.
+    // A person who is not a member of the workspace may use its name.
     world.execute("DELETE FROM memberships").await;
     attempt(own).await.unwrap();
 }
@@ -152,7 +152,8 @@ async fn changed_password_ends_all_other_sessions_and_known_browsers(pool: PgPoo
     sign_in(&world, OWNER, NEW).await.unwrap();
     assert_eq!(actions(&world).await.iter().filter(|a| *a == "user.password_change").count(), 1);
 
-    // What the browser proves was renewed: others used up what the account and the address may be tried.
+    // The proof of a known browser was renewed: other clients used up the attempts of the account
+    // and the address.
     world
         .execute(
             "UPDATE sign_in_attempts SET open_at = open_at + interval '10 minutes', attempts = 50",
@@ -237,7 +238,7 @@ async fn password_that_an_administrator_chose_must_be_changed_first(pool: PgPool
     );
     assert!(core.passwords().account(&ctx).await.unwrap().must_change_password);
 
-    // Where it cannot be changed, nobody is let in.
+    // Surfaces on which the password cannot be changed accept no sign-in.
     let kriten = core.context(Actor::Anonymous, Surface::Kriten, "r".into(), None);
     let typed = || SignIn {
         email: GRACE.into(),
@@ -339,7 +340,7 @@ async fn link_is_made_by_those_who_may_set_the_password(pool: PgPool) {
     let said = fault(passwords.issue_link(&ada, bot.summary.id).await);
     assert_eq!(said, "user is a service account, which has no password");
 
-    // A link does what its maker may do now, and not what they could do then.
+    // A link may do what its issuer may do now, not what they could do when they issued it.
     let users = world.authority.users();
     let role = |role| UserChange { instance_role: Some(role), ..UserChange::default() };
     let of_adam = link(&world, &adam, grace).await;
@@ -353,7 +354,8 @@ async fn link_is_made_by_those_who_may_set_the_password(pool: PgPool) {
     assert!(!works(&world, &of_adam.secret).await);
     users.change(&ada, adam_id, role(InstanceRole::Admin), None).await.unwrap();
     assert!(!works(&world, &of_adam.secret).await, "it does not come back");
-    // Servers of version 0.1 do not remove links: what a link may do is asked whenever it is used.
+    // Servers of version 0.1 do not delete links, so the rights of a link are checked whenever it
+    // is used.
     let of_adam = link(&world, &adam, grace).await;
     world
         .execute("UPDATE users SET instance_role = 'member' WHERE email = 'adam@example.com'")
@@ -363,7 +365,7 @@ async fn link_is_made_by_those_who_may_set_the_password(pool: PgPool) {
         .execute("UPDATE users SET instance_role = 'admin' WHERE email = 'adam@example.com'")
         .await;
     assert!(works(&world, &of_adam.secret).await);
-    // A change that leaves the maker's right leaves the link.
+    // A change that keeps the issuer's right keeps the link.
     users.change(&ada, adam_id, role(InstanceRole::Owner), None).await.unwrap();
     assert!(works(&world, &of_adam.secret).await);
 
@@ -387,7 +389,8 @@ fn ada_id_of(ctx: &OpContext) -> UserId {
     ada_id(ctx).expect("a person")
 }
 
-/// A person whose password Adam, an administrator, chose, with their session.
+/// Creates a person whose password was chosen by Adam, an administrator. Returns their
+/// session, too.
 async fn given_by_adam(world: &World) -> (OpContext, UserId, SignedIn) {
     given(world, "adam@example.com", InstanceRole::Admin).await;
     let adam = world.signed_in("adam@example.com").await;
@@ -419,7 +422,7 @@ async fn password_of_an_administrator_ends_with_their_right_to_set_it(pool: PgPo
     users.change(&ada, grace, role(InstanceRole::Owner), None).await.unwrap();
     assert!(!sign_in(&world, GRACE, NEW).await.unwrap().must_change_password, "her own");
 
-    // The same when the maker loses the right: demoted, disabled, removed.
+    // The same applies if the issuer loses the right: demoted, disabled or removed.
     let adam_id = ada_id_of(&adam);
     let disabled = || UserChange { enabled: Some(false), ..UserChange::default() };
     for (email, what) in
@@ -453,7 +456,7 @@ async fn right_to_set_a_password_is_asked_at_sign_in_and_at_every_request(pool: 
     let world = World::founded(pool).await;
     let (_, _, session) = given_by_adam(&world).await;
     let before = by(&world, &session.secret).await.unwrap();
-    // Servers of version 0.1 end no passwords when they change a role.
+    // Servers of version 0.1 expire no passwords when they change a role.
     for (sql, back) in [
         (
             "UPDATE users SET instance_role = 'owner' WHERE email = 'grace@example.com'",
@@ -471,7 +474,7 @@ async fn right_to_set_a_password_is_asked_at_sign_in_and_at_every_request(pool: 
         world.execute(sql).await;
         assert!(by(&world, &session.secret).await.is_none(), "{sql}");
         assert_eq!(code(sign_in(&world, GRACE, PASSWORD).await), ProblemCode::InvalidCredentials);
-        // A request that was let in a moment ago.
+        // A request that was authenticated a moment before.
         assert_eq!(
             code(change(&world, &before, PASSWORD, NEW).await),
             ProblemCode::Unauthenticated
@@ -556,7 +559,7 @@ async fn guesses_at_links_are_bounded_for_each_address_and_stop_no_link_that_wor
         code(passwords.check_link(ctx, &guess).await)
     };
     for number in 0..100 {
-        // The right link costs nothing.
+        // Opening a valid link does not count as an attempt.
         passwords.check_link(&ctx, &link.secret).await.unwrap();
         assert_eq!(guess(&ctx, number).await, ProblemCode::NotFound, "{number}");
     }
@@ -565,7 +568,7 @@ async fn guesses_at_links_are_bounded_for_each_address_and_stop_no_link_that_wor
     let elsewhere =
         world.authority.context(Actor::Anonymous, Surface::Console, "r".into(), elsewhere);
     assert_eq!(guess(&elsewhere, 100).await, ProblemCode::NotFound);
-    // A link works, also at an address from which somebody guesses.
+    // A link works even from an address that guesses links.
     passwords.check_link(&ctx, &link.secret).await.unwrap();
     passwords.redeem(&ctx, &link.secret, &password(NEW)).await.unwrap();
     assert_eq!(code(passwords.check_link(&ctx, &link.secret).await), ProblemCode::TooManyAttempts);
@@ -584,7 +587,7 @@ async fn new_passwords_are_judged_so_often_for_a_person_and_others_go_on(pool: P
     }
     let stopped = change(&world, &ctx, PASSWORD, NEW).await;
     assert_eq!(code(stopped), ProblemCode::TooManyAttempts);
-    // Neither signing in nor the holder of another person's link waits for that.
+    // This delays neither signing in nor the use of another person's link.
     sign_in(&world, OWNER, PASSWORD).await.unwrap();
     for _ in 0..60 {
         let judged = redeem(&world, &link.secret, "too short").await;
@@ -636,7 +639,7 @@ async fn sign_in_that_is_under_way_does_not_survive_another_password(pool: PgPoo
         };
         core.sessions().sign_in(&ctx, sign_in).await.map(drop)
     });
-    // It has checked the old password once it waits for the row.
+    // Once it waits for the row, it has already checked the old password.
     let began = Instant::now();
     loop {
         let waits: bool = sqlx::query_scalar(

@@ -1,4 +1,4 @@
-//! Users of the instance and members of workspaces: made, changed, stopped, removed.
+//! Users of the instance and members of workspaces: created, changed, disabled and removed.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -60,7 +60,7 @@ async fn join(world: &World, email: &str, role: WorkspaceRole) {
     world.authority.workspaces().add_member(&ctx, &slug("workspace-1"), new).await.unwrap();
 }
 
-/// A token that acts as this user.
+/// Creates a token that acts as this user.
 async fn token_of(world: &World, email: &str) -> authority::secret::TokenSecret {
     let draft = TokenDraft { user: Some(email.into()), ..draft(&["rivers:read"]) };
     world.mint(&world.operator(), "workspace-1", draft).await.secret
@@ -159,7 +159,7 @@ async fn disabled_user_is_signed_out_and_stops_tokens_at_once(pool: PgPool) {
     let changed = users.change(&ada, grace.summary.id, enabled(true), None).await.unwrap();
     assert_eq!(changed.stopped_tokens, 0);
     assert_eq!(decide().await, DecisionCode::Valid);
-    // The session is over for good, not asleep.
+    // The session was deleted, and does not come back.
     let found = world.authority.sessions().resolve(&world.anonymous(), &session).await.unwrap();
     assert!(found.is_none());
 }
@@ -194,7 +194,7 @@ async fn removed_user_keeps_name_and_address_and_nothing_else(pool: PgPool) {
         world.authority.workspaces().members(&ada, &slug("workspace-1")).await.unwrap().len(),
         1
     );
-    // The token waits for another owner under the old one's name.
+    // The token waits for a new owner, still under the old owner's name.
     let query = domain::token_query::TokenQuery::default();
     let page = world.authority.tokens().list(&ada, &slug("workspace-1"), &query).await.unwrap();
     assert_eq!(page.items[0].user.email, "grace@example.com");
@@ -211,7 +211,7 @@ async fn last_owner_stays_also_when_two_go_at_once(pool: PgPool) {
     last(users.change(&ada, id(&ada), role(InstanceRole::Admin), None).await.map(drop)).await;
     last(users.remove(&ada, id(&ada), None).await.map(drop)).await;
     let grace = made(&world, "grace@example.com", InstanceRole::Owner).await;
-    // A disabled owner is no owner to rely on.
+    // A disabled owner does not count as another owner.
     users.change(&ada, grace.summary.id, enabled(false), None).await.unwrap();
     last(users.change(&ada, id(&ada), enabled(false), None).await.map(drop)).await;
     users.change(&ada, grace.summary.id, enabled(true), None).await.unwrap();
@@ -245,7 +245,7 @@ async fn only_owners_make_and_change_owners(pool: PgPool) {
     forbidden(users.remove(&admin, id(&ada), None).await.map(drop));
     users.create(&admin, person("al@example.com", InstanceRole::Admin)).await.unwrap();
     users.create(&ada, person("grace@example.com", InstanceRole::Owner)).await.unwrap();
-    // Everybody else finds no users at all; a token least of all.
+    // All other callers cannot list users at all, tokens included.
     let member = world.person("bmember", Some(("workspace-1", "admin"))).await;
     let bearer = world.bearer(&world.token("tessera", &["members:write"]).await).await;
     for ctx in [&member, &bearer] {

@@ -1,4 +1,4 @@
-//! Policies: shown with their sources, previewed, changed; presets; what they bind.
+//! Policies: shown with their sources, previewed and changed; presets; and their effect.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -51,7 +51,7 @@ async fn changed_policy_shows_both_levels_and_where_each_rule_comes_from(pool: P
     assert_eq!(source(Rule::MaxTokens), Source::Instance);
     assert_eq!(source(Rule::UniqueNames), Source::Workspace);
     assert_eq!(source(Rule::SelfService), Source::Default);
-    // What somebody saw is not what is there any more.
+    // The version that the caller saw is outdated.
     let outcome = policies.change(&ada, &home(), own.clone(), Some(0)).await;
     assert_eq!(code(outcome), ProblemCode::PreconditionFailed);
     let same = policies.change(&ada, &home(), own.clone(), Some(1)).await.unwrap();
@@ -136,7 +136,7 @@ async fn preview_counts_what_would_not_fit_and_changes_nothing(pool: PgPool) {
     }
     world.mint(&ada, "other", named("ci", "never")).await;
     world.execute("UPDATE tokens SET recoverable = true WHERE name = 'build-1'").await;
-    // A token that has ended is no trouble, whatever it was.
+    // An expired token never conflicts with a policy.
     world.pass(Duration::hours(2));
     let ada = world.owner().await;
     let rules = PolicyRules {
@@ -169,7 +169,7 @@ async fn preview_counts_what_would_not_fit_and_changes_nothing(pool: PgPool) {
     assert_eq!((everywhere.misfits[&Misfit::NoEnd], everywhere.above_cap), (2, 4));
     assert_eq!(everywhere.misfits[&Misfit::NameRepeats], 2, "names repeat within a workspace only");
 
-    // Applying it leaves every token as it is.
+    // Applying the policy leaves every token unchanged.
     let all = "SELECT string_agg(t::text, ';' ORDER BY id) FROM tokens t";
     let tokens: String = sqlx::query_scalar(all).fetch_one(&world.pool).await.unwrap();
     policies.change(&ada, &PolicyLevel::Instance, rules, None).await.unwrap();
@@ -249,7 +249,7 @@ async fn preset_is_applied_in_one_step_with_its_audiences(pool: PgPool) {
     for audience in Preset::Devo.audiences() {
         assert!(known.iter().any(|catalogue| catalogue.audience.as_ref() == audience.slug));
     }
-    // Again, by somebody who could not have made them.
+    // Apply it again, as a caller who could not have created the audiences.
     policies.apply_preset(&admin, &home(), Preset::Devo, Some(1)).await.unwrap();
     assert!(
         policies.preview_preset(&ada, &home(), Preset::Devo).await.unwrap().audiences.is_empty()

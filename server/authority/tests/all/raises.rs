@@ -1,4 +1,4 @@
-//! A higher role on the instance: nobody gets it together with the person who does.
+//! A higher role on the instance: no one gains its rights along with the person who gets the role.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -65,7 +65,7 @@ async fn by(world: &World, secret: &SessionSecret) -> Option<OpContext> {
     Some(ctx)
 }
 
-/// Makes a user whose password the caller chooses.
+/// Creates a user whose password the caller chooses.
 async fn give(world: &World, ctx: &OpContext, email: &str, role: InstanceRole) -> UserId {
     let new = NewUser {
         kind: UserKind::Person,
@@ -77,7 +77,7 @@ async fn give(world: &World, ctx: &OpContext, email: &str, role: InstanceRole) -
     world.authority.users().create(ctx, new).await.unwrap().summary.id
 }
 
-/// Signs in with the password that was given and changes it.
+/// Signs in with the password that was given, and changes it.
 async fn take_over(world: &World, email: &str, new: &str) -> OpContext {
     let session = sign_in(world, email, PASSWORD).await.unwrap();
     let ctx = by(world, &session.secret).await.unwrap();
@@ -106,7 +106,7 @@ async fn set_role(world: &World, by: &OpContext, user: UserId, role: InstanceRol
     changed
 }
 
-/// Adam, an administrator of the instance who is not an owner.
+/// Creates Adam, an administrator of the instance who is not an owner.
 async fn adam(world: &World) -> OpContext {
     let adam = world.person("adam", None).await;
     world
@@ -122,7 +122,7 @@ async fn password_that_descends_from_an_administrator_ends_when_its_person_becom
 ) {
     let world = World::founded(pool).await;
     let (ada, adam) = (world.owner().await, adam(&world).await);
-    // Adam gives the password, or makes a link, and uses the account himself first.
+    // Adam sets the password or issues a link, and then uses the account himself first.
     let by_password = give(&world, &adam, GRACE, InstanceRole::Member).await;
     take_over(&world, GRACE, NEW).await;
     let by_link = give(&world, &ada, "linda@example.com", InstanceRole::Member).await;
@@ -141,7 +141,7 @@ async fn password_that_descends_from_an_administrator_ends_when_its_person_becom
         .await
         .unwrap();
         assert_eq!(noted, 1, "{email}");
-        // A role that is taken back brings nothing back; an owner's link does.
+        // Taking back the role restores nothing, but an owner's link does.
         set_role(&world, &ada, user, InstanceRole::Member).await;
         assert_eq!(code(sign_in(&world, email, NEW).await), ProblemCode::InvalidCredentials);
         redeem_link(&world, &ada, user, OTHER).await;
@@ -164,7 +164,7 @@ async fn password_from_an_owner_or_the_command_line_stays_and_sessions_end(pool:
             assert!(by(&world, &session.secret).await.is_none(), "{role}");
             known = session.known_browser;
         }
-        // Browsers that were known are not: their attempts of their own are gone.
+        // Known browsers are forgotten, and with them their separate attempts.
         let generation: i64 =
             sqlx::query_scalar("SELECT browser_generation FROM users WHERE id = $1")
                 .bind(user.0)
@@ -172,7 +172,7 @@ async fn password_from_an_owner_or_the_command_line_stays_and_sessions_end(pool:
                 .await
                 .unwrap();
         assert_eq!(generation, 4, "the change of the password and three roles");
-        // A lower role ends no session.
+        // A lower role deletes no session.
         let session = sign_in(&world, email, NEW).await.unwrap();
         set_role(&world, &ada, user, InstanceRole::Member).await;
         assert!(by(&world, &session.secret).await.is_some());
@@ -190,7 +190,7 @@ async fn password_stays_while_its_giver_may_set_it_for_the_new_role(pool: PgPool
         take_over(&world, email, NEW).await;
     }
     assert!(!set_role(&world, &ada, first, InstanceRole::Admin).await.password_ended);
-    // What Adam gave lasts when he goes, if it is kept, but opens no higher role.
+    // A password that Adam gave outlasts his role if it is kept, but permits no higher role.
     let change = UserChange {
         instance_role: Some(InstanceRole::Member),
         known_secrets: KnownSecrets::Keep,
@@ -216,12 +216,13 @@ async fn password_that_such_an_account_gave_ends_as_well(pool: PgPool) {
     set_role(&world, &ada, grace, InstanceRole::Owner).await;
     let refused = world.authority.passwords().check_link(&world.anonymous(), &link.secret).await;
     assert_eq!(code(refused), ProblemCode::NotFound);
-    // Grace is an owner now. It was Adam who gave this one.
+    // Grace is an owner now. It was Adam who gave this password.
     assert!(set_role(&world, &ada, given, InstanceRole::Owner).await.password_ended);
     assert_eq!(code(sign_in(&world, victim, NEW).await), ProblemCode::InvalidCredentials);
 }
 
-/// Wanda, who administers the workspace only, and Memb, who becomes an administrator of the instance.
+/// Wanda, who administers only the workspace, and Memb, who becomes an administrator of
+/// the instance.
 struct Scene {
     world: World,
     ada: OpContext,
@@ -242,14 +243,14 @@ impl Scene {
         Self { world, ada, wanda, memb }
     }
 
-    /// The same caller, at this moment.
+    /// Returns the same caller, at the current time.
     fn now(&self, ctx: &OpContext) -> OpContext {
         let mut ctx = ctx.clone();
         ctx.now = self.world.authority.now();
         ctx
     }
 
-    /// Makes a token that acts as Memb.
+    /// Creates a token that acts as Memb.
     async fn mint(&self, by: &OpContext, name: &str) -> MintedToken {
         self.world.pass(Duration::seconds(1));
         let by = &self.now(by);
@@ -258,7 +259,7 @@ impl Scene {
             user: Some("memb@example.com".into()),
             audiences: vec!["default".into(), "tessera".into()],
             recoverable: authority::Recoverable::Yes,
-            // A token is shown no secret that ends later.
+            // A token cannot view a secret that expires later than itself.
             expiry: domain::expiry::parse("never"),
             ..draft(&["rivers:read", "verify", "tokens:write", "tokens:reveal"])
         };
@@ -304,7 +305,7 @@ async fn tokens_whose_secret_others_may_know_are_disabled_with_a_higher_role(poo
     scene.reveal(wanda, &revealed).await;
     let safe = scene.rotate(memb, &scene.mint(wanda, "safe").await, 0).await;
     let in_grace = scene.rotate(memb, &scene.mint(wanda, "in-grace").await, 3_600).await;
-    // A token that Wanda made gets secrets for her.
+    // A token that Wanda created gets secrets for her.
     let hers = world.bearer(&made).await;
     let by_hers = scene.mint(&hers, "by-hers").await;
     let shown = scene.mint(memb, "shown").await;
@@ -338,20 +339,21 @@ async fn tokens_whose_secret_others_may_know_are_disabled_with_a_higher_role(poo
     assert_eq!(noted, 7);
     assert_eq!(exposed.len(), 7);
     assert!(exposed.contains(&"made wanda@example.com".to_owned()), "{exposed:?}");
-    // Wanda gets none of them back. A rotation by somebody who may hold the secret settles it.
+    // Wanda cannot enable any of them again. A rotation by a person who may hold the secret
+    // resolves it.
     let tokens = world.authority.tokens();
     assert_eq!(code(tokens.enable(wanda, made.token.id, None).await), ProblemCode::Forbidden);
     for token in [&made, &rotated, &revealed, &in_grace, &by_hers, &shown, &handed_over] {
         scene.rotate(ada, token, 0).await;
         tokens.enable(ada, token.token.id, None).await.unwrap();
     }
-    // A rotation keeps the grace of a replaced secret that works.
+    // A rotation keeps the grace period of a replaced secret that still works.
     assert_eq!(scene.exposed().await, ["in-grace wanda@example.com"]);
     tokens.end_grace(ada, in_grace.token.id, None).await.unwrap();
     assert_eq!(scene.exposed().await, [""; 0]);
 }
 
-/// Imports tokens that act as Memb, which Wanda knows.
+/// Imports tokens that act as Memb and whose secrets Wanda knows.
 async fn import(scene: &Scene, workspace: &str, count: usize) {
     let row = |number: usize| {
         let digest = hex::encode(Sha256::digest(format!("{workspace}{number}")));
@@ -403,12 +405,12 @@ async fn many_exposed_tokens_are_disabled_before_the_role_is_raised_and_delay_no
         sqlx::query_scalar(enabled).bind(workspace).fetch_one(&world.pool).await.unwrap()
     };
     assert_eq!((enabled(HOME).await, enabled("other").await), (0, 1));
-    // Meanwhile others are disabled, make tokens and sign in.
+    // Meanwhile, other callers can disable users, create tokens and sign in.
     let off = UserChange { enabled: Some(false), ..UserChange::default() };
     world.authority.users().change(ada, bob, off, None).await.unwrap();
     world.mint(wanda, HOME, draft(&["rivers:read"])).await;
     world.signed_in("memb@example.com").await;
-    // It is interrupted: nobody has got more rights.
+    // The change is interrupted, so no one has gained rights.
     raising.abort();
     raising.await.unwrap_err();
     busy.rollback().await.unwrap();
@@ -445,7 +447,7 @@ async fn tokens_of_an_account_that_its_giver_may_have_used_are_disabled(pool: Pg
     assert_eq!((changed.disabled_tokens, changed.password_ended), (1, true));
     let ask = Demand::default();
     assert_eq!(world.decide(token.secret.expose(), &ask).await, DecisionCode::Disabled);
-    // What she does from then on is hers.
+    // From then on, her acts are attributed to her.
     redeem_link(&world, &ada, grace, OTHER).await;
     let session = sign_in(&world, GRACE, OTHER).await.unwrap();
     let as_grace = by(&world, &session.secret).await.unwrap();
@@ -481,7 +483,7 @@ async fn token_that_is_made_while_its_user_gets_a_higher_role_is_disabled(pool: 
         assert!(began.elapsed().as_secs() < 60, "the change never came to the log");
         tokio::task::yield_now().await;
     }
-    // The change has looked for tokens already, and is not committed.
+    // The change has already searched for tokens, and is not committed.
     let wish = TokenDraft { user: Some("memb@example.com".into()), ..draft(&["rivers:read"]) };
     let minted = world.mint(&wanda, HOME, wish).await;
     busy.rollback().await.unwrap();

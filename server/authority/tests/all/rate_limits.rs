@@ -1,4 +1,4 @@
-//! How often a token may be used: set on its record, counted at its verification, last of all checks.
+//! Rate limits of tokens: set on the record, and counted at verification as the last check.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -46,9 +46,9 @@ async fn limit_is_the_last_check_and_only_a_use_takes_from_it(pool: PgPool) {
     let refused = ask(&world, text, &good).await;
     assert_eq!(refused.code, DecisionCode::RateLimited);
     assert_eq!(refused.rate.unwrap().retry_after_s, 30);
-    // The other codes come first, used up or not.
+    // The other codes take precedence, whether or not the limit is used up.
     assert_eq!(left(ask(&world, text, &wrong).await).0, DecisionCode::InsufficientScope);
-    // Every way of asking draws on the same limit.
+    // All ways to verify draw on the same limit.
     let ctx = world.anonymous();
     let outcome = world.authority.verification().authenticate(&ctx, text).await;
     let Err(Rejection::Refused(decision)) = outcome else { panic!("{outcome:?}") };
@@ -58,7 +58,7 @@ async fn limit_is_the_last_check_and_only_a_use_takes_from_it(pool: PgPool) {
     assert_eq!(asked.code, DecisionCode::RateLimited);
     world.pass(Duration::seconds(30));
     assert_eq!(left(ask(&world, text, &good).await), (DecisionCode::Valid, Some(0)));
-    // Refused uses are counted as refused, and are no use.
+    // Refused requests are counted as refused, and not as uses.
     world.authority.flush_usage().await;
     let (allowed, refused): (i64, i64) = sqlx::query_as(
         "SELECT sum(allowed)::bigint, sum(refused)::bigint FROM usage_hours WHERE token_id = $1",
@@ -89,7 +89,7 @@ async fn limit_is_cloned_changed_removed_and_audited(pool: PgPool) {
     assert_eq!(minted.token.rate_limit, limit(2, 60).ok());
     let clone = tokens.clone_of(&ada, minted.token.id, None, "copy".into()).await.unwrap();
     assert_eq!(clone.token.rate_limit, limit(2, 60).ok());
-    // Each has a limit of its own.
+    // Each token has its own limit.
     for text in [minted.secret.expose(), clone.secret.expose()] {
         for code in [DecisionCode::Valid, DecisionCode::Valid, DecisionCode::RateLimited] {
             assert_eq!(world.decide(text, &Demand::default()).await, code);

@@ -1,4 +1,4 @@
-//! Refusals in the audit log: who was refused what, and never more rows than the log can bear.
+//! Refusals in the audit log: which requests were refused to whom, with a bounded number of rows.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -62,7 +62,7 @@ async fn failed_and_throttled_sign_ins_are_recorded_with_account_address_and_sur
     let throttled = rows(&world, "session.sign_in_throttled").await;
     assert_eq!(throttled.len(), 1);
     assert_eq!(throttled[0].subject_name, OWNER);
-    // The password is nowhere.
+    // The password appears nowhere.
     let found: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM audit_events WHERE audit_events::text LIKE '%wrong%'",
     )
@@ -87,7 +87,7 @@ async fn flood_leaves_a_bounded_number_of_rows_and_one_with_the_count_of_the_oth
         world.authority.note_refusal(&ctx, refusal(RefusalKind::Access));
     }
     assert_eq!(rows(&world, "access.refused").await.len(), 100);
-    // Of another kind there is still room.
+    // There is still room for refusals of another kind.
     world.authority.note_refusal(&from(&world, "10.0.9.9"), refusal(RefusalKind::Throttled));
     assert_eq!(rows(&world, "access.throttled").await.len(), 1);
     assert_eq!(rows(&world, "access.left_out").await.len(), 0, "not yet");
@@ -98,14 +98,14 @@ async fn flood_leaves_a_bounded_number_of_rows_and_one_with_the_count_of_the_oth
     assert_eq!(left_out[0].subject_name, "1900 refusals");
     assert_eq!(left_out[0].after.as_ref().unwrap()["left_out"], json!({"access.refused": 1_900}));
     assert_eq!(left_out[0].surface, "server");
-    // After a rest there is room again, for the caller too.
+    // After a pause there is room again, also for this caller.
     world.authority.note_refusal(&from(&world, "198.51.100.7"), refusal(RefusalKind::Access));
     assert_eq!(rows(&world, "access.refused").await.len(), 101);
     world.pass(Duration::minutes(1));
     assert_eq!(rows(&world, "access.left_out").await.len(), 1);
 }
 
-/// A refusal of a route.
+/// Returns a refusal of a route.
 fn of_route(route: &str) -> Refusal {
     Refusal { subject: route.into(), ..refusal(RefusalKind::Access) }
 }
@@ -114,7 +114,8 @@ fn of_route(route: &str) -> Refusal {
 async fn strangers_take_no_room_from_callers_that_are_known(pool: PgPool) {
     let world = World::founded(pool).await;
     let member = world.person("mia", None).await;
-    // The log cannot be written meanwhile: strangers do not fill the queue of the others either.
+    // The log cannot be written meanwhile. Even so, anonymous callers cannot fill the queue of
+    // authenticated ones.
     for kind in [RefusalKind::Access, RefusalKind::Credential, RefusalKind::Throttled] {
         for number in 0..300 {
             let ctx = from(&world, &format!("10.1.{}.{}", number / 250, number % 250));
@@ -129,7 +130,7 @@ async fn strangers_take_no_room_from_callers_that_are_known(pool: PgPool) {
     let of_member = refused.iter().filter(|row| row.actor_kind == "user").count();
     assert_eq!((refused.len(), of_member), (120, 20));
 
-    // What was left out of a known caller says who it was and what they tried.
+    // The summary for a known caller names it and the routes of its requests.
     world.pass(Duration::minutes(1));
     let left_out = rows(&world, "access.left_out").await;
     let own: Vec<_> = left_out.iter().filter(|row| row.actor_kind == "user").collect();
@@ -158,7 +159,7 @@ async fn rows_about_what_was_left_out_are_bounded_too(pool: PgPool) {
             world.authority.note_refusal(person, of_route(&route));
         }
     }
-    // Each has a share of 10. The first ten use up what all have together besides.
+    // Each caller has a share of 10 rows. The first ten also use up the common reserve.
     let written = 25 * 10 + 100;
     assert_eq!(rows(&world, "access.refused").await.len(), written);
     world.pass(Duration::minutes(1));
@@ -171,14 +172,14 @@ async fn rows_about_what_was_left_out_are_bounded_too(pool: PgPool) {
         assert!(detail["routes"].as_object().is_none_or(|routes| routes.len() <= 11), "{detail}");
     }
     assert_eq!(total, (25 * 40 - written) as u64);
-    // The last row names those who have none.
+    // The last row names the callers that have no row of their own.
     let rest: Vec<_> =
         left_out.iter().filter_map(|row| row.after.as_ref()?.get("people")).collect();
     assert_eq!(rest.len(), 1);
     assert_eq!(rest[0].as_object().unwrap().len(), 5);
 }
 
-/// The rows of a person or a token.
+/// Returns the rows of a person or a token.
 fn of<'a>(rows: &'a [AuditRecord], ctx: &OpContext) -> Vec<&'a AuditRecord> {
     let id = match &ctx.actor {
         Actor::User(visitor) => visitor.user.id.0,
@@ -192,7 +193,7 @@ fn of<'a>(rows: &'a [AuditRecord], ctx: &OpContext) -> Vec<&'a AuditRecord> {
 async fn tenant_takes_no_room_from_another_and_none_from_people(pool: PgPool) {
     let world = World::founded(pool).await;
     world.workspace("second").await;
-    // An administrator makes 28 tokens that act as four members.
+    // An administrator creates 28 tokens that act as four members.
     let tokens = {
         let mut tokens = Vec::new();
         for member in ["m", "mm", "mmm", "mmmm"] {
@@ -235,7 +236,7 @@ async fn tenant_takes_no_room_from_another_and_none_from_people(pool: PgPool) {
     assert_eq!(of(&log("second", "access.refused").await, &other).len(), 5);
     assert_eq!(log("workspace-1", "access.refused").await.len(), 4 * 10 + 100);
 
-    // What was left out of tokens is one row for each person, in the workspace's log.
+    // Omitted refusals of tokens are summarized in one row for each person, in the workspace's log.
     world.pass(Duration::minutes(1));
     world.authority.write_refusals().await.unwrap();
     let left_out = log("workspace-1", "access.left_out").await;
@@ -265,7 +266,7 @@ async fn many_people_hide_nothing_that_another_tries(pool: PgPool) {
     }
     assert_eq!(of(&rows(&world, "access.refused").await, &last).len(), 10);
     world.pass(Duration::minutes(1));
-    // Those with the fewest come first.
+    // Those with the fewest rows come first.
     let left_out = rows(&world, "access.left_out").await;
     assert_eq!(of(&left_out, &last).len(), 1);
     assert_eq!(of(&left_out, &last)[0].subject_name, "2 refusals");
@@ -306,7 +307,7 @@ async fn refusing_never_waits_for_the_end_of_the_chain(pool: PgPool) {
     let world = World::founded(pool).await;
     let mut change = world.pool.begin().await.unwrap();
     sqlx::query("SELECT * FROM audit_heads FOR UPDATE").execute(&mut *change).await.unwrap();
-    // Both come back although a change holds every chain.
+    // Both requests return although a change holds every chain.
     let error = fail(&world, &from(&world, "198.51.100.7"), OWNER).await;
     assert!(matches!(error, ServiceError::InvalidCredentials));
     world.authority.note_refusal(&world.anonymous(), refusal(RefusalKind::Access));

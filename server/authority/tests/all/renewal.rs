@@ -1,4 +1,5 @@
-//! What a token that ends soon gives to others does not renew itself beyond that.
+//! A token that expires soon cannot give other tokens the right to renew themselves beyond
+//! its expiry.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -39,7 +40,7 @@ async fn presents(world: &World, minted: &MintedToken) -> OpContext {
     world.bearer(minted).await
 }
 
-/// The token renews itself as often as it can within ten minutes; its last end.
+/// Lets the token renew itself as often as it can within ten minutes. Returns its last expiry.
 async fn renewed(world: &World, mut minted: MintedToken) -> OffsetDateTime {
     for _ in 0..20 {
         world.pass(Duration::seconds(30));
@@ -55,7 +56,7 @@ async fn renewed(world: &World, mut minted: MintedToken) -> OffsetDateTime {
     minted.token.expires_at.unwrap()
 }
 
-/// As the holder of the secret of a token that was changed meanwhile.
+/// Returns a token that was changed in the meantime, together with its secret.
 async fn with(world: &World, minted: MintedToken, id: TokenId) -> MintedToken {
     let token: Token = world.authority.tokens().show(&world.owner().await, id).await.unwrap();
     MintedToken { token, ..minted }
@@ -160,7 +161,7 @@ async fn earlier_end_gives_no_longer_lifetime_than_was_recorded(pool: PgPool) {
     let grace = RotationDraft { grace_s: Some(120), ..RotationDraft::default() };
     let newer = tokens.rotate(&ada, parent.token.id, None, grace).await.unwrap();
     presents(&world, &newer).await;
-    // With the secret that was replaced.
+    // With the replaced secret.
     let older = presents(&world, &parent).await;
     let wish = TokenDraft { expiry: domain::expiry::parse(""), ..manager("child", None) };
     let make = async |name: &str| {

@@ -1,4 +1,4 @@
-//! Servers over one database: what one of them was told is true of all once it has answered.
+//! Several servers on one database: a change that one of them has answered applies to all of them.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::{sync::Arc, time::Duration};
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 const BOT: &str = "bot@example.com";
 
-/// A server of its own over a database that is shared.
+/// A separate server on a shared database.
 struct Server {
     authority: Authority,
     follows: JoinHandle<()>,
@@ -41,14 +41,14 @@ impl Server {
         self.authority.context(Actor::Operator, Surface::Cli, "test".into(), None)
     }
 
-    /// A new token, made here.
+    /// Creates a token on this server.
     async fn token(&self) -> MintedToken {
         let draft = maker(&["rivers:read"]);
         let (tokens, workspace) = (self.authority.tokens(), slug("workspace-1"));
         tokens.create(&self.operator(), &workspace, draft).await.unwrap()
     }
 
-    /// A service account that is a member of the workspace.
+    /// Creates a service account that is a member of the workspace.
     async fn bot(&self) -> domain::ids::UserId {
         let bot = authority::NewUser {
             email: BOT.into(),
@@ -85,7 +85,7 @@ impl Server {
         self.authority.verification().decide(&ctx, text, demand).await.unwrap().code
     }
 
-    /// Whether the token is answered from memory.
+    /// Checks whether the token is answered from memory.
     fn is_remembered(&self, text: &str) -> bool {
         let now = self.authority.now();
         let at = Presented { now, ip: None, agent: None, learned: false };
@@ -93,7 +93,7 @@ impl Server {
         verification.decide_remembered(text, &Demand::default(), at).is_some()
     }
 
-    /// Verifies until it is.
+    /// Verifies until the token is answered from memory.
     async fn remembers(&self, text: &str) {
         while !self.is_remembered(text) {
             assert_eq!(self.decide(text).await, DecisionCode::Valid);
@@ -101,7 +101,7 @@ impl Server {
         }
     }
 
-    /// As a process that was stopped: it does nothing, and its row stays.
+    /// Simulates a suspended process: it does nothing, and its row stays.
     async fn freeze(&mut self) {
         self.follows.abort();
         let _ = (&mut self.follows).await;
@@ -165,7 +165,7 @@ async fn server_that_stands_still_is_waited_for_as_long_as_its_lease(pool: PgPoo
     assert!(!a.is_remembered(minted.secret.expose()));
 }
 
-/// Without it, the two tests before could pass by luck.
+/// Without this test, the previous two could pass by luck.
 #[sqlx::test(migrations = false)]
 async fn server_whose_lease_never_ends_is_stale(pool: PgPool) {
     let keys = keys(&pool).await;
@@ -182,7 +182,8 @@ async fn server_whose_lease_never_ends_is_stale(pool: PgPool) {
     assert_eq!(a.decide(minted.secret.expose()).await, DecisionCode::Valid);
 }
 
-/// What is given back holds here at once; a token that was unknown a moment ago is known when it is made.
+/// A widening change applies at once on the server that made it, and a token that was unknown a
+/// moment ago is known once it is created.
 #[sqlx::test(migrations = false)]
 async fn what_is_widened_holds_at_once_where_it_was_changed(pool: PgPool) {
     let keys = keys(&pool).await;
@@ -198,7 +199,7 @@ async fn what_is_widened_holds_at_once_where_it_was_changed(pool: PgPool) {
     }
 }
 
-/// Every kind of change that takes something away, not only those of the token itself.
+/// Covers every kind of narrowing change, not only those of the token itself.
 #[sqlx::test(migrations = false)]
 async fn whatever_narrows_is_forgotten(pool: PgPool) {
     let keys = keys(&pool).await;
@@ -207,7 +208,8 @@ async fn whatever_narrows_is_forgotten(pool: PgPool) {
     let workspace = slug("workspace-1");
     let user = b.bot().await;
     let minted = b.token_of_bot().await;
-    // Tokens of the same user that the other server was not asked about: it knows their user all the same.
+    // Tokens of the same user that the other server has not verified, although it has cached
+    // their user.
     let (unseen, unseen_either) = (b.token_of_bot().await, b.token_of_bot().await);
     let text = minted.secret.expose();
     a.remembers(text).await;
@@ -237,7 +239,7 @@ async fn whatever_narrows_is_forgotten(pool: PgPool) {
     assert_eq!(a.decide(rotated.secret.expose()).await, DecisionCode::Expired);
 }
 
-/// What a user may hold depends on how risky the catalogue says that it is.
+/// The scopes that a user may hold depend on their risk in the catalogue.
 #[sqlx::test(migrations = false)]
 async fn scope_that_is_more_than_reading_now_is_taken_from_who_may_only_read(pool: PgPool) {
     let keys = keys(&pool).await;
@@ -269,7 +271,7 @@ async fn scope_that_is_more_than_reading_now_is_taken_from_who_may_only_read(poo
     }
 }
 
-/// What is in memory of a token's user counts only with a lease.
+/// Cached facts of a token's user count only with a lease.
 #[sqlx::test(migrations = false)]
 async fn server_without_lease_asks_for_all_of_a_token(pool: PgPool) {
     let keys = keys(&pool).await;
@@ -284,7 +286,8 @@ async fn server_without_lease_asks_for_all_of_a_token(pool: PgPool) {
     assert_eq!(a.decide(unseen.secret.expose()).await, DecisionCode::OwnerDisabled);
 }
 
-/// Without a lease and without a database nothing passes, unless the operator has chosen so, and is told.
+/// Without a lease and a database, no token passes, unless the operator has configured a grace
+/// period, which is reported.
 #[sqlx::test(migrations = false)]
 async fn without_lease_and_database_nothing_passes_but_in_a_grace_that_is_told(pool: PgPool) {
     let keys = keys(&pool).await;
@@ -299,7 +302,7 @@ async fn without_lease_and_database_nothing_passes_but_in_a_grace_that_is_told(p
         let ctx = server.authority.context(Actor::Anonymous, Surface::Rest, "test".into(), None);
         let verification = server.authority.verification();
         let demand = Demand::default();
-        // As long as the lease is valid, the database is not asked for.
+        // As long as the lease is valid, the database is not queried.
         loop {
             let decided = verification.decide(&ctx, text, &demand).await;
             if !server.is_remembered(text) {
@@ -319,8 +322,9 @@ async fn without_lease_and_database_nothing_passes_but_in_a_grace_that_is_told(p
     }
 }
 
-/// A database that answers questions and takes no writes may be a primary that was replaced: it counts as away,
-/// and the grace applies. A server that reaches it again and again forgets nothing by that.
+/// A database that answers reads but accepts no writes may be a replaced primary. It counts as
+/// unavailable, and the grace period applies. A server that reconnects to it repeatedly
+/// forgets nothing.
 #[sqlx::test(migrations = false)]
 async fn database_that_takes_no_writes_is_away_and_the_grace_applies(pool: PgPool) {
     let keys = keys(&pool).await;
@@ -332,7 +336,8 @@ async fn database_that_takes_no_writes_is_away_and_the_grace_applies(pool: PgPoo
     strict.remembers(text).await;
     lenient.remembers(text).await;
 
-    // Writes of the table wait, as all do whose standby is away. Reads go on.
+    // Writes to the table wait, as they all do if a synchronous standby is unavailable. Reads
+    // still work.
     let mut block = pool.begin().await.unwrap();
     sqlx::query("LOCK TABLE replicas IN EXCLUSIVE MODE").execute(&mut *block).await.unwrap();
     let decided = async |server: &Server| {
@@ -348,7 +353,7 @@ async fn database_that_takes_no_writes_is_away_and_the_grace_applies(pool: PgPoo
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert!(matches!(refused, authority::ServiceError::Unavailable(_)), "{refused:?}");
-    // Each renewal that fails is followed by a new connection.
+    // Each failed renewal is followed by a new connection.
     let several = Duration::from_secs(4);
     while lenient.authority.observe().lease_age.is_some_and(|age| age < several) {
         assert!(tokio::time::Instant::now() < deadline, "the lease is renewed");
@@ -360,7 +365,7 @@ async fn database_that_takes_no_writes_is_away_and_the_grace_applies(pool: PgPoo
         assert!(decided.stale.is_some(), "{decided:?}");
     }
 
-    // Memory is used no more as soon as there are writes again.
+    // Once writes succeed again, memory is no longer used.
     sqlx::query("UPDATE tokens SET enabled = false").execute(&pool).await.unwrap();
     block.rollback().await.unwrap();
     loop {
@@ -375,7 +380,8 @@ async fn database_that_takes_no_writes_is_away_and_the_grace_applies(pool: PgPoo
     }
 }
 
-/// What is so already is answered when whoever made it so could be answered, and not before.
+/// A change that finds nothing to do is answered only once the change that did it could
+/// be answered.
 #[sqlx::test(migrations = false)]
 async fn change_that_finds_nothing_to_change_waits_for_the_one_that_made_it_so(pool: PgPool) {
     let keys = keys(&pool).await;
@@ -385,7 +391,7 @@ async fn change_that_finds_nothing_to_change_waits_for_the_one_that_made_it_so(p
     let (id, text) = (minted.token.id, minted.secret.expose());
     a.remembers(text).await;
     a.freeze().await;
-    // The first one waits for the server that stands still; its caller has gone away by then.
+    // The first change waits for the suspended server. Its caller has disconnected by then.
     let (tokens, ctx) = (b.authority.tokens(), b.operator());
     let first = tokio::time::timeout(Duration::from_millis(200), tokens.disable(&ctx, id, None));
     let _ = first.await;
@@ -393,7 +399,7 @@ async fn change_that_finds_nothing_to_change_waits_for_the_one_that_made_it_so(p
     assert_eq!(a.decide(text).await, DecisionCode::Disabled);
 }
 
-/// That there is nothing of the kind any more is as good an answer as that it was removed.
+/// A removal that finds nothing to remove is answered only once the removal itself could be.
 #[sqlx::test(migrations = false)]
 async fn removal_that_finds_nothing_waits_for_the_one_that_removed_it(pool: PgPool) {
     let keys = keys(&pool).await;
@@ -408,7 +414,7 @@ async fn removal_that_finds_nothing_waits_for_the_one_that_removed_it(pool: PgPo
             Some(user) => user,
         };
         if what == "user" {
-            // The round before has ended the membership.
+            // The previous round removed the membership.
             b.admit_bot().await;
         }
         let minted = b.token_of_bot().await;
@@ -431,7 +437,7 @@ async fn removal_that_finds_nothing_waits_for_the_one_that_removed_it(pool: PgPo
     }
 }
 
-/// The first one's caller has gone away while it was waited for.
+/// The first caller disconnected while it waited.
 #[sqlx::test(migrations = false)]
 async fn second_use_of_a_new_secret_waits_for_the_end_of_the_grace_that_the_first_ended(
     pool: PgPool,
@@ -459,7 +465,8 @@ async fn second_use_of_a_new_secret_waits_for_the_end_of_the_grace_that_the_firs
     }
 }
 
-/// One part of a change is so already, by one that nobody was answered about; the other part only widens.
+/// One part of the change is already in effect, by a change that was never answered. The other part
+/// only widens.
 #[sqlx::test(migrations = false)]
 async fn change_that_widens_waits_for_the_part_that_was_narrowed_before(pool: PgPool) {
     let keys = keys(&pool).await;

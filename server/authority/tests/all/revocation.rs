@@ -1,4 +1,4 @@
-//! Revoking and introspecting what somebody presents, by every kind of caller.
+//! Revoking and introspecting presented tokens, by every kind of caller.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -66,7 +66,7 @@ async fn either_secret_in_grace_ends_the_token_and_none_after_its_end(pool: PgPo
     let world = World::founded(pool).await;
     let older = world.token("default", &["rivers:read"]).await;
     let newer = rotated(&world, &older, 3_600).await;
-    // A token is its own holder by whichever secret it came.
+    // A token may revoke itself, whichever of its secrets is presented.
     let itself = world.bearer(&newer).await;
     revoke(&world, &itself, &older).await.unwrap();
     assert_eq!((code(&world, &newer).await, deletions(&world).await), (DecisionCode::Revoked, 1));

@@ -1,5 +1,5 @@
-//! Rights that do not grow: edits that widen, bounds of tokens that tokens make, lifetimes of rotations,
-//! what an administrator stopped, and a policy that shows secrets once.
+//! Rights that do not grow: edits that widen, bounds of tokens that tokens create, lifetimes of
+//! rotations, stops by an administrator, and a policy that shows secrets only once.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -59,7 +59,7 @@ fn prolong(text: &str) -> TokenPatch {
     patch(|patch| patch.expiry = Some(expiry::parse(text)))
 }
 
-/// A draft that manages tokens, for an hour, from one address, five times an hour.
+/// Returns a draft that may manage tokens, for an hour, from one address, five times an hour.
 fn narrow() -> TokenDraft {
     TokenDraft {
         audiences: vec!["tessera".into(), "default".into()],
@@ -70,7 +70,7 @@ fn narrow() -> TokenDraft {
     }
 }
 
-/// An administrator of the workspace who may put only these on tokens.
+/// Creates an administrator of the workspace who may put only these scopes on tokens.
 async fn limited(world: &World, grants: &[&str]) -> OpContext {
     let lim = world.person("limited", Some((HOME, "admin"))).await;
     let grants = grants.iter().map(ToString::to_string).collect();
@@ -201,7 +201,7 @@ async fn token_makes_nothing_beyond_its_own_bounds(pool: PgPool) {
     };
     let cut = world.mint(&asks, HOME, endless).await.token;
     assert_eq!(cut.expires_at, parent.token.expires_at);
-    // Neither itself nor its child, nor a copy, nor what it imports.
+    // Neither the token, its child, a copy nor an imported token exceeds the token's bounds.
     for target in [parent.token.id, child.id] {
         let wider = patch(|patch| {
             patch.expiry = Some(expiry::parse("never"));
@@ -222,7 +222,7 @@ async fn token_makes_nothing_beyond_its_own_bounds(pool: PgPool) {
     let report = transfer.import(&asks, &home, Format::Jsonl, row.as_bytes(), false).await.unwrap();
     let imported = tokens.show(&ada, report.tokens[0].id.unwrap()).await.unwrap();
     assert_eq!((bounds(&imported), imported.parent), (bounds(&parent.token), child.parent));
-    // People and endless tokens are not bound.
+    // Tokens that a person, or a token without bounds, creates are not bound.
     let endless = TokenDraft { name: "endless".into(), expiry: expiry::parse("never"), ..narrow() };
     let endless = TokenDraft { ip_allow: vec![], rate_limit: Ok(None), ..endless };
     let endless = world.mint(&ada, HOME, endless).await;
@@ -340,7 +340,7 @@ async fn every_earlier_end_of_a_parent_is_one_of_its_children_where_policy_says_
         assert_eq!(show(token).await, Some(soon), "{}", token.token.name);
         assert_eq!(decision(&world, token).await, DecisionCode::Valid);
     }
-    // A later end of the parent is none of its children's.
+    // A later expiry of the parent does not extend its children.
     tokens.update(&ada, edited.token.id, None, prolong("1h")).await.unwrap();
     assert_eq!(show(&kept).await, Some(soon));
     world.pass(Duration::minutes(5));
@@ -367,7 +367,7 @@ async fn rotation_by_itself_keeps_the_lifetime_that_a_token_was_given(pool: PgPo
     let once = tokens.rotate_self(&asks, None, wish("never")).await.unwrap();
     assert_eq!(once.token.expires_at, Some(old_end + Duration::minutes(30)));
     assert_eq!(once.token.grace_until, Some(old_end), "the old secret ends when it would have");
-    // A shorter end of its own choice is not the lifetime that it was given.
+    // A shorter expiry that the token chose itself is not the lifetime that it was given.
     let asks = world.bearer(&once).await;
     let soon = RotationDraft {
         expiry: Some(Ok(expiry::ExpiryChoice::In(60))),
@@ -377,13 +377,13 @@ async fn rotation_by_itself_keeps_the_lifetime_that_a_token_was_given(pool: PgPo
     let asks = world.bearer(&short).await;
     let long = tokens.rotate_self(&asks, None, wish("9d")).await.unwrap();
     assert_eq!(long.token.expires_at, Some(old_end + Duration::minutes(30)));
-    // Somebody who may set it gives another one.
+    // A user who may set the lifetime gives it another one.
     let id = long.token.id;
     tokens.update(&world.owner().await, id, None, prolong("2h")).await.unwrap();
     let asks = world.bearer(&long).await;
     let longer = tokens.rotate_self(&asks, None, wish("never")).await.unwrap();
     assert_eq!(longer.token.expires_at, Some(old_end + Duration::minutes(90)));
-    // One that was given no end keeps having none.
+    // A token that was created without an expiry keeps having none.
     let endless = TokenDraft { expiry: expiry::parse("never"), ..draft(&["rivers:read"]) };
     let endless = world.mint(&world.owner().await, HOME, endless).await;
     let asks = world.bearer(&endless).await;
@@ -420,7 +420,7 @@ async fn member_cannot_undo_what_an_administrator_stopped(pool: PgPool) {
     let manager = world.bearer(&world.mint(&member, HOME, manager).await).await;
     let minted = world.mint(&member, HOME, draft(&["rivers:read"])).await;
     let id = minted.token.id;
-    // What they stopped themselves they may undo.
+    // They may undo their own stops.
     tokens.disable(&member, id, None).await.unwrap();
     tokens.enable(&member, id, None).await.unwrap();
     let undone = async |ctx: &OpContext| {
@@ -436,7 +436,7 @@ async fn member_cannot_undo_what_an_administrator_stopped(pool: PgPool) {
             code(tokens.clone_of(ctx, id, None, "copy".into()).await),
         ]
     };
-    // One that they disabled themselves is the administrator's from then on, too.
+    // A token that they disabled themselves counts as disabled by the administrator from then on.
     for first in [false, true] {
         if first {
             tokens.disable(&member, id, None).await.unwrap();
@@ -460,7 +460,7 @@ async fn member_cannot_undo_what_an_administrator_stopped(pool: PgPool) {
     assert_eq!(decision(&world, &minted).await, DecisionCode::Expired);
     tokens.update(&admin, id, None, prolong("30d")).await.unwrap();
     assert_eq!(decision(&world, &minted).await, DecisionCode::Valid);
-    // An earlier end that an administrator set is the administrator's.
+    // An earlier expiry that an administrator set is the administrator's.
     tokens.update(&admin, id, None, prolong("1d")).await.unwrap();
     let later = tokens.update(&member, id, None, prolong("2d")).await;
     assert_eq!(code(later), ProblemCode::Forbidden);
@@ -475,7 +475,7 @@ async fn member_cannot_undo_what_an_administrator_stopped(pool: PgPool) {
         );
         assert_eq!(rotated.ended_by.unwrap().standing, Standing::Administrator);
     }
-    // Nor can they make the end their own by ending it earlier.
+    // They cannot take over the expiry by setting an even earlier one either.
     tokens.update(&member, id, None, prolong("1h")).await.unwrap();
     tokens.expire(&member, id, None).await.unwrap();
     world.pass(Duration::seconds(1));
@@ -503,7 +503,7 @@ async fn token_keeps_the_end_that_an_administrator_set(pool: PgPool) {
     let asks = world.bearer(&minted).await;
     let rotated = tokens.rotate_self(&asks, None, RotationDraft::default()).await.unwrap();
     assert_eq!(rotated.token.expires_at, short.expires_at);
-    // A request that was authenticated before the end does not revive it.
+    // A request that was authenticated before the expiry does not revive the token.
     let asks = world.bearer(&rotated).await;
     let again = tokens.update(&admin, minted.token.id, None, prolong("9d")).await.unwrap();
     assert_eq!(again.ended_by, None);
@@ -549,7 +549,7 @@ async fn taking_a_token_over_shows_no_secret_that_was_not_for_the_caller(pool: P
     tokens.update(&ada, of_ada, None, to("max@example.com")).await.unwrap();
     assert_eq!(code(tokens.reveal(&ada, of_ada, None).await), ProblemCode::NotRecoverable);
 
-    // A token that may not show secrets leaves none to others either.
+    // A token that may not show secrets cannot leave any for other callers either.
     let asks = TokenDraft {
         audiences: vec!["tessera".into(), "default".into()],
         ..draft(&["tokens:write", "rivers:read"])
@@ -559,7 +559,7 @@ async fn taking_a_token_over_shows_no_secret_that_was_not_for_the_caller(pool: P
     tokens.update(&asks, of_ada, None, to("lea@example.com")).await.unwrap();
     assert_eq!(code(tokens.reveal(&lea, of_ada, None).await), ProblemCode::NotRecoverable);
 
-    // A caller who may see it anyway hands it over whole.
+    // A caller who may see the secret anyway hands it over unchanged.
     let of_ada = world.mint(&ada, HOME, kept()).await;
     tokens.update(&ada, of_ada.token.id, None, to("lea@example.com")).await.unwrap();
     let shown = tokens.reveal(&lea, of_ada.token.id, None).await.unwrap();
@@ -602,7 +602,8 @@ async fn bound_token_gets_no_secret_of_a_token_that_is_bound_less(pool: PgPool) 
         assert_eq!(fields(revealed), beyond);
         assert_eq!(tokens.show(&ada, before.id).await.unwrap().version, before.version);
     }
-    // One that is bound as tightly may end later: it is not shown, and rotated it ends no later than the one that asks.
+    // A token with the same bounds may expire later. Its secret is not shown, and after a rotation
+    // it expires no later than the requesting token.
     let within = world.mint(&ada, HOME, sibling("within")).await;
     assert_eq!(fields(tokens.reveal(&asks, within.token.id, None).await), ["expires_at"]);
     let never = RotationDraft { expiry: Some(expiry::parse("never")), ..RotationDraft::default() };
@@ -625,11 +626,11 @@ async fn child_does_not_outlive_its_parent_by_rotating_itself(pool: PgPool) {
     world.pass(Duration::minutes(20));
     let child = rotate(&child).await;
     assert_eq!(child.token.expires_at, Some(end));
-    // Where the parent lives longer, its child does.
+    // If the parent's expiry is extended, its child may renew itself for longer, too.
     tokens.update(&world.owner().await, parent.token.id, None, prolong("9d")).await.unwrap();
     let child = rotate(&child).await;
     assert_eq!(child.token.expires_at, Some(end + Duration::minutes(20)));
-    // Once the parent is gone, the child keeps the end that it has.
+    // Once the parent is deleted, the child keeps its expiry.
     tokens.delete(&world.owner().await, parent.token.id, None).await.unwrap();
     world.pass(Duration::minutes(20));
     let child = rotate(&child).await;
@@ -724,7 +725,7 @@ async fn member_cannot_rotate_away_the_end_that_an_administrator_set(pool: PgPoo
     let itself = world.bearer(&rotated).await;
     let rotated = tokens.rotate_self(&itself, None, later()).await.unwrap().token;
     assert_eq!(rotated.expires_at, hour);
-    // A copy ends then, too.
+    // A copy expires at the same time.
     let copy = tokens.clone_of(&member, two.token.id, None, "copy".into()).await.unwrap().token;
     assert_eq!(copy.expires_at, hour);
     let longer = tokens.update(&member, copy.id, None, prolong("50d")).await;
@@ -775,12 +776,13 @@ async fn member_cannot_undo_the_bounds_that_an_administrator_set(pool: PgPool) {
     let bound = world.mint(&member, HOME, draft(&["rivers:read"])).await.token.id;
     tokens.update(&admin, bound, None, bind()).await.unwrap();
     refused(bound).await;
-    // What they narrow themselves they may widen again, as far as the administrator's bounds go.
+    // Members may undo their own narrowing, up to the administrator's bounds.
     for own in [addresses("10.1.0.0/16"), addresses("10.0.0.0/8"), rate(4), rate(5)] {
         tokens.update(&member, bound, None, own).await.unwrap();
     }
     refused(bound).await;
-    // A copy keeps them, and so does a token that gets another owner, or that an administrator makes.
+    // The bounds also apply to a copy, to a token that is handed over, and to a token that an
+    // administrator creates.
     let copy = tokens.clone_of(&member, bound, None, "copy".into()).await.unwrap().token.id;
     refused(copy).await;
     let own = world.mint(&admin, HOME, draft(&["rivers:read"])).await.token.id;
@@ -796,7 +798,8 @@ async fn member_cannot_undo_the_bounds_that_an_administrator_set(pool: PgPool) {
         ..draft(&["rivers:read"])
     };
     refused(world.mint(&admin, HOME, given).await.token.id).await;
-    // A token that ends before it begins has no beginning: it must not get another end instead.
+    // A token that expires before it starts loses its start time. It must not get a new
+    // expiry instead.
     tokens.expire(&member, copy, None).await.unwrap();
     world.pass(Duration::seconds(1));
     let member = world.signed_in("bmember@example.com").await;
@@ -808,7 +811,7 @@ async fn member_cannot_undo_the_bounds_that_an_administrator_set(pool: PgPool) {
     );
     let again = tokens.clone_of(&member, copy, None, "again".into()).await;
     assert_eq!(code(again), ProblemCode::Forbidden);
-    // An administrator widens, and then the member may.
+    // After an administrator widens the bounds, the member may, too.
     let free = patch(|patch| {
         patch.ip_allow = Some(vec![]);
         patch.rate_limit = Edit::Set(RateLimit::new(9, 60));

@@ -1,5 +1,5 @@
-//! Rotation: which secrets work when, who wins a race, and what happens to whoever presents a secret
-//! after its end.
+//! Rotation: which secrets work when, which request wins a race, and what happens to a caller that
+//! presents a secret after its expiry.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -47,7 +47,7 @@ fn now() -> RotationDraft {
     RotationDraft::default()
 }
 
-/// Rotates as the owner, at the present moment of the clock; answers record and secret.
+/// Rotates as the owner, at the current time of the clock. Returns the record and the secret.
 async fn rotate(world: &World, id: TokenId, draft: RotationDraft) -> (Token, String) {
     let ada = world.owner().await;
     let MintedToken { token, secret, .. } =
@@ -69,7 +69,7 @@ async fn actions(world: &World) -> Vec<String> {
     events.into_iter().rev().map(|event| event.action).collect()
 }
 
-/// How many secrets of a token work at the present moment, by what the database says.
+/// Returns the number of secrets of a token that work now, according to the database.
 async fn working(world: &World, ctx: &OpContext, id: TokenId) -> i64 {
     sqlx::query_scalar(
         "SELECT count(*) FROM token_secrets WHERE token_id = $1 AND (current OR expires_at > $2)",
@@ -129,7 +129,7 @@ async fn grace_is_clamped_to_policy_and_to_the_tokens_own_end(pool: PgPool) {
     let short = world.mint(&ada, HOME, short).await;
     let (token, newer) = rotate(&world, short.token.id, grace(86_400)).await;
     assert_eq!(token.grace_until, Some(START + Duration::hours(1)), "it would have ended then");
-    // A token's end that moves back and forth revives nothing.
+    // Moving the token's expiry back and forth revives nothing.
     decide(&world, &newer).await;
     let (token, _) = rotate(&world, short.token.id, grace(1_800)).await;
     assert_eq!(token.grace_until, Some(START + Duration::minutes(30)));
@@ -183,7 +183,7 @@ async fn lost_reply_cuts_nobody_off(pool: PgPool) {
     let (id, former) = (minted.token.id, minted.secret.expose());
     let (first, lost) = rotate(&world, id, grace(3_600)).await;
     world.pass(Duration::minutes(1));
-    // The reply never arrived: the same once more.
+    // The response never arrived, so the caller repeats the request.
     let (token, newer) = rotate(&world, id, grace(3_600)).await;
     assert_eq!(token.grace_until, first.grace_until, "the older one keeps its own end");
     assert_eq!(token.older_hint, first.older_hint);
@@ -194,7 +194,7 @@ async fn lost_reply_cuts_nobody_off(pool: PgPool) {
     ] {
         assert_eq!(decide(&world, text).await, expected);
     }
-    // Now that the newer one was used, it is the one to hand over.
+    // Now that the newer secret was used, it is the one that the rotation replaces.
     let (token, newest) = rotate(&world, id, grace(60)).await;
     assert_eq!(token.grace_until, Some(START + Duration::minutes(2)));
     assert_eq!(token.older_hint, Some(domain::token_text::hint(&newer)));
@@ -277,7 +277,7 @@ async fn end_of_a_rotated_token_is_clamped_to_policy(pool: PgPool) {
 
 #[sqlx::test(migrations = false)]
 async fn of_64_rotations_of_one_version_one_wins(_: PgPoolOptions, options: PgConnectOptions) {
-    // Each on a connection of its own.
+    // Each on its own connection.
     let pool = PgPoolOptions::new().max_connections(66).connect_with(options).await.unwrap();
     let world = World::founded(pool).await;
     let id = world.token("default", &["rivers:read"]).await.token.id;
@@ -310,13 +310,13 @@ async fn of_64_rotations_of_one_version_one_wins(_: PgPoolOptions, options: PgCo
         assert_eq!(won.len(), 1, "round {round}");
         version += 1;
         assert_eq!(won[0].token.version, version);
-        // The winner's is the only secret beside the one that it replaced.
+        // The winner's secret is the only one beside the one that it replaced.
         assert_eq!(working(&world, &ada, id).await, 2, "round {round}");
         assert_eq!(decide(&world, won[0].secret.expose()).await, DecisionCode::Valid);
         assert_eq!(show(&world, id).await.version, version);
     }
 
-    // Without a version they come one after another, and still two secrets work at most.
+    // Without a version, the rotations run one after another, and still at most two secrets work.
     let won = race(None).await;
     assert_eq!(won.len(), 64);
     let mut versions: Vec<i64> = won.iter().map(|minted| minted.token.version).collect();
@@ -361,7 +361,7 @@ async fn replaced_secret_after_its_end_is_recorded_once_for_each(pool: PgPool) {
     .unwrap();
     assert_eq!(told["presented_from"], "198.51.100.7");
     assert_eq!(decide(&world, &third).await, DecisionCode::Valid);
-    // An expired or a deleted token lives no more: nothing to warn of.
+    // An expired or deleted token no longer works, so there is nothing to warn of.
     let (_, fourth) = rotate(&world, id, now()).await;
     let tokens = world.authority.tokens();
     tokens.expire(&world.owner().await, id, None).await.unwrap();
@@ -398,7 +398,7 @@ async fn reuse_disables_the_token_where_policy_says_so(pool: PgPool) {
     assert_eq!((token.enabled, token.reused_at), (false, Some(START)));
     let told = actions(&world).await;
     assert_eq!(told[told.len() - 3..], ["token.rotate", "token.reuse", "token.disable"]);
-    // Switched on again, the same secret does not switch it off a second time.
+    // After the token is enabled again, the same secret does not disable it a second time.
     world.authority.tokens().enable(&world.owner().await, id, None).await.unwrap();
     assert_eq!(decide(&world, &former).await, DecisionCode::Expired);
     assert_eq!(decide(&world, &newer).await, DecisionCode::Valid);
@@ -422,7 +422,7 @@ async fn verification_of_a_used_secret_is_one_query(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;
     decide(&world, minted.secret.expose()).await;
-    // Nothing can be written any more, and nothing else can be read: the usual way needs neither.
+    // No writes succeed, and no other table can be read. The usual path needs neither.
     world.execute("ALTER TABLE token_secrets ADD CONSTRAINT full_up CHECK (false) NOT VALID").await;
     world.execute("ALTER TABLE policies RENAME TO policies_gone").await;
     world.execute("ALTER TABLE revisions RENAME TO revisions_gone").await;
@@ -465,14 +465,15 @@ async fn token_rotates_itself_and_an_old_secret_takes_nothing_over(pool: PgPool)
     let minted = world.token("default", &["rivers:read"]).await;
     let older = world.bearer(&minted).await;
     let lost = tokens.rotate_self(&older, Some(1), grace(3_600)).await.unwrap();
-    // The reply got lost: the older secret may ask again, for nobody has used the newer one.
+    // The response was lost. The older secret may rotate again, because the newer one was
+    // never used.
     let newer = tokens.rotate_self(&older, None, grace(3_600)).await.unwrap();
     assert_eq!(decide(&world, lost.secret.expose()).await, DecisionCode::Expired);
     let bearer = world.bearer(&newer).await;
     assert_eq!(code(tokens.rotate_self(&older, None, now()).await), ProblemCode::Forbidden);
     let newest = tokens.rotate_self(&bearer, None, now()).await.unwrap();
     assert_eq!(decide(&world, newest.secret.expose()).await, DecisionCode::Valid);
-    // Both ended with that rotation; a caller who was let in before is too late.
+    // Both expired with that rotation. A caller that was authenticated before is too late.
     for ctx in [&older, &bearer] {
         assert_eq!(code(tokens.rotate_self(ctx, None, now()).await), ProblemCode::Unauthenticated);
     }
@@ -498,14 +499,14 @@ async fn replaced_secret_whose_newer_one_is_used_rotates_through_no_door(pool: P
     let minted = world.mint(&world.owner().await, HOME, wish).await;
     let id = minted.token.id;
     tokens.rotate(&world.bearer(&minted).await, id, None, grace(600)).await.unwrap();
-    // The reply got lost, and nobody has used the newer secret.
+    // The response was lost, and the newer secret was never used.
     let older = world.bearer(&minted).await;
     let newer = tokens.rotate(&older, id, None, grace(600)).await.unwrap();
     let bearer = world.bearer(&newer).await;
     assert_eq!(code(tokens.rotate(&older, id, None, grace(600)).await), ProblemCode::Forbidden);
     assert_eq!(code(tokens.rotate_self(&older, None, grace(600)).await), ProblemCode::Forbidden);
     assert_eq!(code(tokens.reveal(&older, id, None).await), ProblemCode::Forbidden);
-    // Other calls go on, and the newer secret does all of that.
+    // Other calls still work, and the newer secret may do all of that.
     assert_eq!(tokens.show(&older, id).await.unwrap().id, id);
     let shown = tokens.reveal(&bearer, id, None).await.unwrap();
     assert_eq!(shown.secret.expose(), newer.secret.expose());
@@ -600,7 +601,7 @@ async fn what_was_ended_stays_so_at_a_server_whose_clock_is_behind(pool: PgPool)
     assert_eq!(code(taken_over), ProblemCode::Unauthenticated);
     assert_eq!(decide(&world, leaked.secret.expose()).await, DecisionCode::Expired);
     assert!(show(&world, token.id).await.reused_at.is_some(), "and it is noted as a reuse");
-    // A change by that server makes nothing of it undone.
+    // A change by that server does not undo any of this.
     tokens.disable(&ada, token.id, None).await.unwrap();
     tokens.enable(&ada, token.id, None).await.unwrap();
     assert_eq!(decide(&world, leaked.secret.expose()).await, DecisionCode::Expired);
@@ -628,7 +629,7 @@ async fn crowd_that_presents_a_new_secret_takes_no_connections_from_others(pool:
     let leaked = world.token("default", &["rivers:read"]).await;
     let minted = world.token("default", &["rivers:read"]).await;
     let (token, newer) = rotate(&world, minted.token.id, until_first_use()).await;
-    // As a server does that was cut off amid a change.
+    // Simulates a server that lost its connection in the middle of a change.
     let mut other = world.pool.begin().await.unwrap();
     sqlx::query("SELECT FROM tokens WHERE id = $1 FOR UPDATE")
         .bind(token.id.0)
@@ -654,7 +655,7 @@ async fn crowd_that_presents_a_new_secret_takes_no_connections_from_others(pool:
     }
 }
 
-/// However many secrets of one workspace wait, those of another one do not.
+/// Secrets of one workspace that wait, however many, do not delay those of another.
 #[sqlx::test(migrations = false)]
 async fn secrets_of_one_workspace_keep_nobody_elsewhere_waiting(pool: PgPool) {
     let world = World::founded(pool).await;
@@ -690,7 +691,7 @@ async fn secrets_of_one_workspace_keep_nobody_elsewhere_waiting(pool: PgPool) {
     assert!(most <= 2, "{most} of the other workspace");
     other.rollback().await.unwrap();
     for answer in crowd {
-        // Served in turn, or refused after a moment.
+        // Served in turn, or refused after a short wait.
         match answer.await.unwrap() {
             Ok(code) => assert_eq!(code, DecisionCode::Valid),
             Err(error) => assert!(matches!(error, ServiceError::Unavailable(_)), "{error:?}"),
@@ -738,7 +739,7 @@ async fn any_mix_of_changes_at_once_keeps_the_invariants(pool: PgPool) {
             tokio::spawn(async move {
                 let (tokens, verification) = (authority.tokens(), authority.verification());
                 for round in 0..16_usize {
-                    // Each worker walks through the operations in a step of its own.
+                    // Each worker steps through the operations with a different stride.
                     let outcome = match (round * (2 * worker + 1) + worker) % 8 {
                         0 => tokens.rotate(&ada, id, None, grace(3_600)).await.map(|minted| {
                             known.push(minted.secret.expose().to_owned());

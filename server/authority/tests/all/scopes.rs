@@ -1,4 +1,4 @@
-//! Audiences and scopes one by one: patterns, retiring, deleting, and who may.
+//! Audiences and single scopes: patterns, retiring, deleting, and permissions.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -115,7 +115,7 @@ async fn token_holds_any_part_of_a_declared_pattern_and_is_granted_just_that(poo
     }
 }
 
-/// So many parts of one pattern.
+/// Returns this many parts of one pattern.
 fn parts(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("table://my.n{number:04}")).collect()
 }
@@ -158,7 +158,7 @@ async fn token_holds_only_so_many_scopes_whichever_way_it_is_made(pool: PgPool) 
         transfer.import(&ada, &home, Format::Jsonl, row.to_string().as_bytes(), true).await;
     let Err(ServiceError::Invalid(errors)) = outcome else { panic!("{outcome:?}") };
     assert_eq!(errors[0].field, "rows[1].grants");
-    // As many as there may be work, each of them.
+    // The maximum of 1,000 scopes is accepted, and all of them work.
     let [_, (_, draft)] = with(1_000);
     let minted = world.mint(&ada, "workspace-1", draft).await;
     for part in ["table://my.n0000", "table://my.n0999"] {
@@ -203,7 +203,7 @@ async fn token_mints_no_pattern_beyond_its_own(pool: PgPool) {
     let mint = async |text: &str| {
         world.authority.tokens().create(&bearer, &slug("workspace-1"), wish(&[text])).await
     };
-    // By the pattern that it holds, and by the one that a name implies.
+    // By the pattern that it holds, and by the one that a named scope implies.
     assert!(mint("table://my.app.test").await.is_ok());
     assert!(mint("table://my.other.**").await.is_ok());
     let catalogues = world.authority.catalogues();
@@ -253,7 +253,7 @@ async fn token_gets_none_for_an_api_that_it_is_not_meant_for(pool: PgPool) {
         Err(ServiceError::Forbidden(message)) => message.to_owned(),
         other => panic!("{other:?}"),
     };
-    // The scope has one name in both audiences, and means another thing in each.
+    // The scope has the same name in both audiences, but a different meaning in each.
     assert!(tokens.create(&bearer, &home, make(&["apiv2"])).await.is_ok());
     for audiences in [&["alerts"][..], &["alerts", "apiv2"]] {
         let message = "has alerts, which the token that asks is not meant for";
@@ -313,7 +313,7 @@ async fn retired_scope_shows_its_users_and_is_then_granted_to_nobody(pool: PgPoo
     assert!(shown.scopes().all(|shown| shown.name != tables && !shown.implies.contains(&tables)));
     assert!(shown.check().is_ok(), "what is shown can be loaded again");
 
-    // Retired again: nothing happens.
+    // Retiring it again changes nothing.
     let again = catalogues.retire_scope(&ada, &apiv2, &tables, false, None).await.unwrap();
     assert_eq!((again.uses.count, again.version), (0, 2));
 
@@ -321,7 +321,7 @@ async fn retired_scope_shows_its_users_and_is_then_granted_to_nobody(pool: PgPoo
     assert_eq!((entry.retired_at, version), (None, 3));
     assert!(allowed(&part, "table://my.app").await && allowed(&name, "table://my.x.y").await);
 
-    // One that is a part of a wider pattern, but retired by its own name.
+    // A scope that is part of a wider pattern, but retired by its own name.
     let admin =
         NewScope { name: "level://admin".into(), group: "Levels".into(), ..NewScope::default() };
     catalogues.add_scope(&ada, &apiv2, admin, Some(3)).await.unwrap();

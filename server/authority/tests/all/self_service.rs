@@ -66,7 +66,7 @@ async fn member_in_self_service_manages_own_tokens_and_finds_no_others(pool: PgP
     let for_ada =
         TokenDraft { user: Some(crate::support::OWNER.into()), ..draft(&["rivers:read"]) };
     assert_eq!(code(tokens.create(&member, &home, for_ada).await), ProblemCode::ValidationFailed);
-    // Who was given the token counts, not who made it.
+    // The token's owner counts, not its creator.
     let given = TokenDraft { user: Some("bmember@example.com".into()), ..draft(&["rivers:read"]) };
     let given = world.mint(&world.owner().await, "workspace-1", given).await.token;
     tokens.delete(&member, given.id, None).await.unwrap();
@@ -170,7 +170,7 @@ async fn token_keeps_of_its_scopes_what_its_user_may_grant_at_present(pool: PgPo
     workspaces.change_member(&ada, &home, id(&member), change, None).await.unwrap();
     assert_eq!(decide("rivers:write").await, lacking);
     assert_eq!(decide("rivers:read").await, valid, "viewers read");
-    // What the services see of a token that asks is cut, too.
+    // The rights of a requesting token are limited, too.
     let asks = TokenDraft {
         user: Some("bmember@example.com".into()),
         audiences: vec!["tessera".into()],
@@ -206,7 +206,7 @@ async fn nobody_puts_more_on_a_token_than_they_may(pool: PgPool) {
         let Err(ServiceError::Invalid(errors)) = outcome else { panic!("made") };
         assert_eq!(errors[0].message, "has rivers:run, which you may not put on tokens");
     }
-    // Nor gives it to others, nor to themselves.
+    // They cannot grant it to other members or to themselves either.
     let workspaces = world.authority.workspaces();
     for (who, grants) in [
         (&member, GrantsChange::ByRole),
@@ -248,7 +248,7 @@ async fn nobody_comes_to_hold_the_secret_of_a_token_that_they_could_not_make(poo
     tokens.update(&admin, within.id, None, mine()).await.unwrap();
     let refused = tokens.update(&admin, beyond.id, None, mine()).await.unwrap_err();
     assert_eq!(refused.problem().errors[0].field, "user");
-    // What takes nothing for oneself is an administrator's right as ever.
+    // An administrator may still make changes that give themselves nothing.
     tokens.disable(&admin, beyond.id, None).await.unwrap();
 }
 
@@ -287,7 +287,7 @@ async fn change_of_many_and_export_reach_a_members_own_tokens_alone(pool: PgPool
         let ids = [others.token.id, own.id, unknown];
         let outcomes = tokens.bulk(&member, &home, action, &ids).await.unwrap();
         let [theirs, own, unknown] = outcomes.try_into().unwrap();
-        // Somebody else's token is told from none at all by nothing.
+        // A token of another user cannot be told apart from one that does not exist.
         let [theirs, unknown] = [theirs, unknown].map(|item| item.outcome.unwrap_err().problem());
         assert_eq!(theirs, unknown, "{action:?}");
         assert_eq!(theirs.code, ProblemCode::NotFound);

@@ -83,7 +83,7 @@ async fn people_see_and_end_their_own_sessions_and_administrators_all(pool: PgPo
     let world = World::founded(pool).await;
     let sessions = world.authority.sessions();
     let first = sign_in(&world, OWNER, PASSWORD).await.unwrap();
-    // Of one moment, either may come first.
+    // Of two sessions with the same time, either may come first.
     world.pass(Duration::seconds(1));
     let second = sign_in(&world, OWNER, PASSWORD).await.unwrap();
     let found = sessions.resolve(&world.anonymous(), &second.secret).await.unwrap().unwrap();
@@ -141,7 +141,7 @@ async fn only_owners_end_the_sessions_of_an_owner(pool: PgPool) {
     assert!(lives(&world, &owner).await);
     let after: i64 = sqlx::query_scalar(known).fetch_one(&world.pool).await.unwrap();
     assert_eq!(before, after, "browsers stay known");
-    // Everybody else's, and their own.
+    // First another user's sessions, then their own.
     let bo = sign_in(&world, "bo@example.com", PASSWORD).await.unwrap();
     sessions.end_all(&adam, Some("bo@example.com")).await.unwrap();
     assert!(!lives(&world, &bo).await);

@@ -123,14 +123,14 @@ async fn command_line_makes_the_owner_then_further_administrators(pool: PgPool) 
 
 #[sqlx::test(migrations = false)]
 async fn other_keys_are_refused_once_the_instance_is_set_up(pool: PgPool) {
-    // A second world makes keys of its own over the same database.
+    // A second world generates its own keys for the same database.
     let other = World::empty(pool.clone()).await;
     other.authority.check_keys().await.unwrap();
     let world = World::founded(pool).await;
     world.authority.check_keys().await.unwrap();
     assert!(other.authority.check_keys().await.is_err());
     assert!(other.authority.migrate().await.is_err());
-    // A server that began before the set-up, with other keys, must not be sent any requests.
+    // A server that started before the setup, with other keys, must not receive any requests.
     world.authority.ready().await.unwrap();
     assert!(other.authority.ready().await.is_err());
 }

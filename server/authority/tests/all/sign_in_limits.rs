@@ -1,4 +1,4 @@
-//! How often somebody may guess a password, and what others can do about it.
+//! How often a client may guess a password, and what other users can do about it.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -21,7 +21,7 @@ use time::Duration;
 
 const WRONG: &str = "wrong password here";
 
-/// Somebody who tries to sign in.
+/// A client that tries to sign in.
 #[derive(Clone, Default)]
 struct Guesser {
     address: Option<IpAddr>,
@@ -57,7 +57,8 @@ impl Guesser {
         world.authority.sessions().sign_in(&self.context(world), sign_in).await
     }
 
-    /// Guesses wrong until it has to wait. Answers how often it was checked, and for how long it waits.
+    /// Guesses wrong passwords until it has to wait. Returns how many were checked, and for how
+    /// long it has to wait.
     async fn exhausts(&self, world: &World, email: &str) -> (usize, u64) {
         for checked in 0..200 {
             match self.tries(world, email, WRONG).await.map(drop).unwrap_err() {
@@ -74,7 +75,7 @@ fn checks(authority: &Authority) -> u64 {
     authority.counters().snapshot().password_checks
 }
 
-/// Uses up what the account may be tried from anywhere.
+/// Uses up the attempts that the account has from anywhere.
 async fn exhaust_account(world: &World, email: &str) {
     for number in 1..=50 {
         let guesser = Guesser::at(&format!("198.51.100.{number}"));
@@ -89,7 +90,7 @@ async fn parallel_guesses_at_several_servers_are_checked_no_more_often_than_the_
     let keys = Keys::generate(&SystemEntropy).to_toml();
     let keys = || Keys::from_toml(keys.expose_secret()).unwrap();
     let world = World::with_keys(pool, keys()).await;
-    // Servers of one instance: each has its own memory; the database and the keys are the same.
+    // Servers of one instance: each has its own memory, but they share the database and the keys.
     let servers: Vec<Authority> = (0..3)
         .map(|_| {
             let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
@@ -154,20 +155,20 @@ async fn right_sign_ins_are_bounded_for_a_person_at_an_address_and_are_no_failur
         let stopped = home.tries(&world, OWNER, PASSWORD).await;
         assert!(matches!(stopped, Err(ServiceError::TooManyAttempts(1))), "{stopped:?}");
     }
-    // Neither the person elsewhere nor others here are stopped.
+    // Neither the person at another address nor other users at this one are blocked.
     Guesser::at("198.51.100.9").tries(&world, OWNER, PASSWORD).await.unwrap();
     world.person("grace", None).await;
     home.tries(&world, "grace@example.com", PASSWORD).await.unwrap();
     world.pass(Duration::seconds(1));
     home.tries(&world, OWNER, PASSWORD).await.unwrap();
-    // What was right used up nothing of what may be wrong.
+    // Correct passwords do not use up any of the permitted wrong ones.
     assert_eq!(home.exhausts(&world, OWNER).await.0, 10);
 }
 
 #[sqlx::test(migrations = false)]
 async fn guesses_from_one_address_delay_that_address_and_nobody_else(pool: PgPool) {
     let world = World::founded(pool).await;
-    // Accounts that do not exist behave alike, and so does a text that is not an address at all.
+    // Unknown accounts behave the same, as does text that is not an address.
     for email in [OWNER, "nobody@example.com", "not an address"] {
         let guesser = Guesser::at("192.0.2.66");
         assert_eq!(guesser.exhausts(&world, email).await, (10, 5), "{email}");
@@ -177,7 +178,7 @@ async fn guesses_from_one_address_delay_that_address_and_nobody_else(pool: PgPoo
         assert_eq!(guesser.exhausts(&world, email).await, (1, 10), "{email}: it grows");
     }
     Guesser::at("192.0.2.8").tries(&world, OWNER, PASSWORD).await.unwrap();
-    // Nor is the account locked for the address itself: it waits, and is let in.
+    // The account is not locked for this address either: it waits, and can then sign in.
     let guesser = Guesser::at("192.0.2.66");
     assert_eq!(guesser.exhausts(&world, OWNER).await, (1, 20));
     assert!(guesser.tries(&world, OWNER, PASSWORD).await.is_err());
@@ -221,7 +222,7 @@ async fn browser_that_signed_in_keeps_attempts_that_others_cannot_use_up(pool: P
     let world = World::founded(pool).await;
     let home = Guesser::at("192.0.2.1");
     let browser = home.clone().with(&home.tries(&world, OWNER, PASSWORD).await.unwrap());
-    // Somebody behind the same proxy, and many elsewhere.
+    // Another client behind the same proxy, and many elsewhere.
     Guesser::at("192.0.2.1").exhausts(&world, OWNER).await;
     exhaust_account(&world, OWNER).await;
     let stranger = Guesser::at("203.0.113.9").tries(&world, OWNER, PASSWORD).await;
@@ -232,10 +233,10 @@ async fn browser_that_signed_in_keeps_attempts_that_others_cannot_use_up(pool: P
     world.pass(Duration::seconds(5));
     let again = browser.tries(&world, OWNER, PASSWORD).await.unwrap();
 
-    // It is about this account, for 30 days, and not for whoever makes one up.
+    // The proof is valid for this account, for 30 days, and cannot be forged.
     world.person("grace", None).await;
     exhaust_account(&world, "grace@example.com").await;
-    // From an address that no account knows.
+    // From an address that no account has signed in from.
     let other = Guesser::at("203.0.113.20").with(&again);
     assert!(other.tries(&world, "grace@example.com", PASSWORD).await.is_err());
     let mut forged = other.clone();
@@ -261,7 +262,7 @@ async fn browser_is_known_for_each_of_its_accounts(pool: PgPool) {
     browser = browser.clone().with(&browser.tries(&world, grace, PASSWORD).await.unwrap());
     for (number, email) in [OWNER, grace, OWNER].into_iter().enumerate() {
         exhaust_account(&world, email).await;
-        // From an address that no account knows.
+        // From an address that no account has signed in from.
         browser.address = Some(format!("203.0.113.{number}").parse().unwrap());
         browser = browser.clone().with(&browser.tries(&world, email, PASSWORD).await.unwrap());
     }
@@ -287,7 +288,7 @@ async fn new_password_and_the_end_of_sessions_make_browsers_unknown(pool: PgPool
         let found = sessions.resolve(&world.anonymous(), &signed_in.secret).await.unwrap().unwrap();
         match end {
             "password" => {
-                // The same password, hashed anew.
+                // The same password with a new hash.
                 let sql = "UPDATE users SET password_hash = other.password_hash FROM users other
                             WHERE users.email = 'ada@example.com' AND other.email = 'grace@example.com'";
                 world.execute(sql).await;
@@ -321,8 +322,8 @@ async fn attempts_that_no_longer_matter_are_forgotten(pool: PgPool) {
     assert_eq!(rows().await, 0);
 }
 
-/// Uses up the bucket that an attempt has just found full, and that refills every so many seconds, as `burst`
-/// attempts would.
+/// Uses up the bucket that an attempt has just found full, and that refills every `every_s`
+/// seconds, as `burst` attempts would.
 async fn use_up(world: &World, burst: i64, every_s: i64) {
     let now = world.anonymous().now;
     let sql = "UPDATE sign_in_attempts SET open_at = $1, forget_at = $1 WHERE open_at = $2";
@@ -331,7 +332,7 @@ async fn use_up(world: &World, burst: i64, every_s: i64) {
     assert_eq!(found.rows_affected(), 1);
 }
 
-/// The same as [`exhaust_account`] with one password to check.
+/// Has the same effect as [`exhaust_account`], but checks only one password.
 async fn use_up_account(world: &World, email: &str) {
     assert!(Guesser::at("198.51.100.1").tries(world, email, WRONG).await.is_err());
     use_up(world, 50, 60).await;
@@ -345,12 +346,12 @@ async fn attack_from_many_addresses_leaves_attempts_to_networks_that_signed_in(p
     let home = Guesser::at("2001:db8:1:2::1");
     home.tries(&world, OWNER, PASSWORD).await.unwrap();
     use_up_account(&world, OWNER).await;
-    // A network is known to the accounts that signed in from it.
+    // A network is known only to the accounts that signed in from it.
     use_up_account(&world, "grace@example.com").await;
     assert!(home.tries(&world, "grace@example.com", PASSWORD).await.is_err());
     for minute in 0..3 {
         world.pass(Duration::minutes(1));
-        // The attacker comes first for each refill.
+        // The attacker takes each refilled attempt first.
         let attacker = Guesser::at(&format!("203.0.113.{minute}"));
         let guess = attacker.tries(&world, OWNER, WRONG).await;
         assert!(matches!(guess, Err(ServiceError::InvalidCredentials)), "{guess:?}");
@@ -360,9 +361,9 @@ async fn attack_from_many_addresses_leaves_attempts_to_networks_that_signed_in(p
         let neighbour = Guesser::at(&format!("2001:db8:1:2:ffff::{minute}"));
         neighbour.tries(&world, OWNER, PASSWORD).await.unwrap();
     }
-    // Guesses from there are few.
+    // Guesses from there are still limited.
     assert_eq!(home.exhausts(&world, OWNER).await, (10, 5));
-    // It stays known for 30 days, and no longer.
+    // It stays known for exactly 30 days.
     world.pass(Duration::days(30) - Duration::minutes(1));
     use_up_account(&world, OWNER).await;
     assert!(Guesser::at("192.0.2.77").tries(&world, OWNER, PASSWORD).await.is_err());
@@ -385,7 +386,7 @@ async fn account_knows_its_last_twenty_networks_for_thirty_days(pool: PgPool) {
         let place = Guesser::at(&format!("192.0.2.{number}"));
         place.tries(&world, OWNER, PASSWORD).await.unwrap();
     }
-    // Attempts that fail make nothing known.
+    // Failed attempts make no network known.
     use_up_account(&world, OWNER).await;
     assert_eq!(rows().await, 20);
     assert!(Guesser::at("192.0.2.1").tries(&world, OWNER, PASSWORD).await.is_err());

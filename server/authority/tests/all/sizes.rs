@@ -1,4 +1,4 @@
-//! What a tenant stores makes no verification long and no answer large.
+//! The data that a tenant stores makes no verification slow and no response large.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -24,10 +24,10 @@ use serde_json::json;
 use sqlx::PgPool;
 use time::Duration;
 
-/// Names as long as they may be that have as many bytes together as a token may hold.
+/// The number of longest names that together have as many bytes as a token may hold.
 const WIDEST: usize = HELD_BYTES_MAX / URI_MAX;
 
-/// So many parts of one pattern, with names as long as they may be.
+/// Returns this many parts of one pattern, with names of the maximum length.
 fn parts(count: usize) -> Vec<String> {
     let name = |number| format!("table://my.{}{number:04}", "n".repeat(URI_MAX - 15));
     (0..count).map(name).collect()
@@ -55,7 +55,7 @@ fn holding(scopes: Vec<String>) -> TokenDraft {
     TokenDraft { grants: Some([("tables".to_owned(), scopes)].into()), ..draft(&[]) }
 }
 
-/// Writes what an earlier version allowed.
+/// Writes scopes that an earlier version allowed.
 async fn hold(world: &World, minted: &MintedToken, scopes: &[String]) {
     for sql in [
         "UPDATE tokens SET scopes = $2 WHERE id = $1",
@@ -149,7 +149,7 @@ async fn older_token_with_longer_names_works_and_shrinks_and_is_not_copied(pool:
 async fn batch_whose_answers_would_be_too_large_is_refused_and_counts_nothing(pool: PgPool) {
     let world = with_tables(pool).await;
     let ada = world.owner().await;
-    // What a scope implies counts, too: its names are in the answer.
+    // Implied scopes count, too, because their names are in the response.
     for scopes in [parts(WIDEST), vec!["tables:all".into()]] {
         let wide = world.mint(&ada, "workspace-1", holding(scopes)).await;
         let asker = verifier(&world).await;
@@ -157,7 +157,7 @@ async fn batch_whose_answers_would_be_too_large_is_refused_and_counts_nothing(po
         let ask = async |count: usize, demand: &Demand| {
             verification.verify_many(&asker, &questions(&wide, count, demand)).await
         };
-        // An answer names each scope twice.
+        // A response names each scope twice.
         let fits = ANSWERS_MAX / (2 * (HELD_BYTES_MAX + 1_000));
         let Err(ServiceError::Invalid(errors)) = ask(fits + 1, &Demand::default()).await else {
             panic!("too many answers")
@@ -179,8 +179,8 @@ async fn batch_whose_answers_would_be_too_large_is_refused_and_counts_nothing(po
     }
 }
 
-/// A membership whose patterns are hard to compare with a token's scopes: the thread that verifies leaves that
-/// to others.
+/// The patterns of a membership are expensive to compare with a token's scopes, so the verifying
+/// thread hands this work to others.
 #[sqlx::test(migrations = false)]
 async fn token_whose_rights_take_long_to_read_may_do_what_its_user_may_grant(pool: PgPool) {
     let world = with_tables(pool).await;
@@ -203,7 +203,7 @@ async fn token_whose_rights_take_long_to_read_may_do_what_its_user_may_grant(poo
     }
 }
 
-/// Counts how often a future lets others run.
+/// Counts how often a future yields.
 async fn turns<T>(work: impl Future<Output = T>) -> usize {
     let mut work = Box::pin(work);
     let mut turns = 0;
@@ -216,8 +216,7 @@ async fn turns<T>(work: impl Future<Output = T>) -> usize {
     turns
 }
 
-/// However few scopes a question names: comparing one with many patterns may take all the steps that a
-/// decision has.
+/// Comparing even a single scope with many patterns may take all the steps that a decision has.
 #[sqlx::test(migrations = false)]
 async fn batch_of_long_decisions_lets_others_run_in_between(pool: PgPool) {
     let world = with_tables(pool).await;
@@ -230,7 +229,7 @@ async fn batch_of_long_decisions_lets_others_run_in_between(pool: PgPool) {
     let asker = verifier(&world).await;
     let verification = world.authority.verification();
     let hard = demand("tables", &[&format!("table://my.{}", "a".repeat(400))]);
-    // It waits for the database a few times, too.
+    // It also waits for the database a few times.
     for (token, expected) in [(&wide, 100..=120), (&narrow, 0..=20)] {
         let asked = questions(token, 100, &hard);
         let turns = turns(async {

@@ -1,4 +1,5 @@
-//! The stop of a token waits for nothing that the token does, and nothing that the token began before is done after it.
+//! The stop of a token does not wait for the token's own requests, and no request that the token
+//! began earlier takes effect after it.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -29,7 +30,7 @@ use tokio::task::JoinHandle;
 
 const HOME: &str = "workspace-1";
 
-/// What changes make creations wait for: the row of the workspace, and that of one token.
+/// Locks that block changes and creations: the row of the workspace, and that of one token.
 const BUSY: &str = "WITH w AS (SELECT FROM workspaces FOR NO KEY UPDATE) SELECT FROM w, tokens t WHERE t.name = 'target' FOR UPDATE OF t";
 
 struct Scene {
@@ -39,7 +40,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// A workspace with a limit of tokens, so that creations lock its row.
+    /// Creates a workspace with a token limit, so that creations lock its row.
     async fn new(pool: PgPool) -> Self {
         let world = World::founded(pool).await;
         world.person("lea", Some((HOME, "admin"))).await;
@@ -68,7 +69,7 @@ impl Scene {
         busy
     }
 
-    /// Lets a token begin a change, which waits for what is held.
+    /// Lets a token begin a change, which waits for a held lock.
     async fn begin(&self, act: Act, by: &MintedToken) -> JoinHandle<Result<(), ServiceError>> {
         let (world, ctx) = (Arc::clone(&self.world), self.world.bearer(by).await);
         let target = self.target.token.id;
@@ -102,7 +103,7 @@ impl Scene {
     }
 }
 
-/// What a token does.
+/// A change that a token makes.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Create,
@@ -150,7 +151,7 @@ impl Act {
     }
 }
 
-/// What is done to the token.
+/// A change to the token that stops it.
 #[derive(Clone, Debug)]
 enum Stop {
     Disable,
@@ -182,7 +183,8 @@ impl Stop {
     }
 }
 
-/// What takes something away from a token, and the error that its own change gets then.
+/// Returns the changes that take something from a token, and the error that the token's own pending
+/// change then gets.
 fn stops() -> Vec<(Stop, ProblemCode)> {
     let scopes = |scopes: &[&str]| Some(scopes.iter().map(ToString::to_string).collect());
     let keep = TokenPatch::default;
@@ -191,7 +193,7 @@ fn stops() -> Vec<(Stop, ProblemCode)> {
         (Stop::Expire, ProblemCode::Unauthenticated),
         (Stop::Delete, ProblemCode::Unauthenticated),
         (Stop::Rotate(0), ProblemCode::Unauthenticated),
-        // The children of the older secret end with it.
+        // The children of the older secret expire with it.
         (Stop::Rotate(60), ProblemCode::Forbidden),
         (
             Stop::patch(TokenPatch { ip_allow: Some(vec!["192.0.2.0/24".into()]), ..keep() }),
@@ -260,7 +262,7 @@ async fn change_goes_on_when_nothing_is_taken_from_the_token_that_makes_it(pool:
         late.await.unwrap().unwrap_or_else(|error| panic!("{patch:?}: {error}"));
         assert_eq!(scene.state().await.0, before.0 + 1);
     }
-    // What it does to itself, and to what its own rights come from.
+    // Changes by the token to itself, and to the source of its own rights.
     let tokens = scene.world.authority.tokens();
     let maker = scene.maker().await;
     let ctx = scene.world.bearer(&maker).await;
@@ -292,7 +294,7 @@ async fn token_that_leaves_the_workspace_with_its_user_may_end_the_membership(po
     assert_eq!(scene.decision(&maker).await, DecisionCode::OwnerDisabled);
 }
 
-/// The answer of a stop with children waits for the changes that are under way, the stop itself does not.
+/// The response of a stop with children waits for pending changes, but the stop itself does not.
 #[sqlx::test(migrations = false)]
 async fn stop_with_children_leaves_none_that_the_token_was_making(pool: PgPool) {
     let scene = Scene::new(pool).await;
@@ -318,7 +320,7 @@ async fn stop_with_children_leaves_none_that_the_token_was_making(pool: PgPool) 
     assert!(!own.is_finished() && !childs.is_finished());
     busy.rollback().await.unwrap();
     assert_eq!(own.await.unwrap().unwrap_err().code(), ProblemCode::Unauthenticated);
-    // It began before the stop, and is waited for.
+    // It began before the stop, which waits for it.
     childs.await.unwrap().unwrap();
     stop.await.unwrap().unwrap();
     let left = "SELECT count(*) FROM tokens WHERE deleted_at IS NULL AND name IN ('first', 'child', 'maker')";
@@ -326,7 +328,8 @@ async fn stop_with_children_leaves_none_that_the_token_was_making(pool: PgPool) 
     assert_eq!(left, 0);
 }
 
-/// The token may keep its own row and its workspace's log busy: its stop waits in the same queue, for longer than others.
+/// The token may keep its own row and its workspace's log busy, and its stop waits in the same
+/// queue, so it waits longer than other changes.
 #[sqlx::test(migrations = false)]
 async fn stop_waits_longer_than_other_changes(pool: PgPool) {
     let scene = Scene::new(pool).await;
@@ -378,7 +381,7 @@ async fn child_widens_nothing_once_its_maker_is_stopped_or_deleted(pool: PgPool)
         };
         prolong(600).await.unwrap();
         prolong(900).await.unwrap();
-        // A change that waits for the token meanwhile is refused, too.
+        // A change that is waiting for the token is refused, too.
         let mut busy = world.pool.begin().await.unwrap();
         sqlx::query("SELECT FROM tokens WHERE id = $1 FOR NO KEY UPDATE")
             .bind(sibling.token.id.0)
@@ -398,7 +401,7 @@ async fn child_widens_nothing_once_its_maker_is_stopped_or_deleted(pool: PgPool)
         busy.rollback().await.unwrap();
         assert_eq!(late.await.unwrap().unwrap_err().code(), ProblemCode::Forbidden, "{stop:?}");
         assert_eq!(prolong(1_800).await.unwrap_err().code(), ProblemCode::Forbidden, "{stop:?}");
-        // It may still take something away.
+        // It may still narrow.
         prolong(300).await.unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens: create, list, show, delete, and who may.
+//! Tokens: create, list, show and delete, and the required permissions.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -108,7 +108,7 @@ async fn managing_token_needs_its_scope_and_reaches_its_own_workspace_alone(pool
         ProblemCode::InsufficientScope
     );
     assert_eq!(tokens.show_self(&ctx).await.unwrap().id, reader.token.id);
-    // Taking its user's role takes the token's power, scopes or no scopes.
+    // When its owner loses the role, the token loses its rights, whatever its scopes.
     let admin = world.person("administrator", Some(("workspace-1", "admin"))).await;
     let draft = TokenDraft { audiences: vec!["tessera".into()], ..draft(&["tokens:read"]) };
     let minted = world.mint(&admin, "workspace-1", draft).await;

@@ -1,4 +1,4 @@
-//! Tokens from and for other systems.
+//! Import and export of tokens.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -108,7 +108,7 @@ async fn malformed_text_needs_no_query_until_there_are_imports(pool: PgPool) {
     let (ignorant, learned) = (replica(), replica());
     world.import(&ada, &line("from elsewhere", "a", "")).await.unwrap();
     learned.migrate().await.unwrap();
-    // No database from here on: what needs none still answers, what asks it does not.
+    // No database from here on. Tokens that need no lookup are still answered, and others are not.
     for authority in [&ignorant, &learned, &world.authority] {
         authority.close().await;
     }
@@ -184,7 +184,8 @@ async fn digest_of_any_token_that_ever_was_is_refused(pool: PgPool) {
     assert_eq!(world.decide("from elsewhere", &Demand::default()).await, DecisionCode::Revoked);
 }
 
-/// A tenant who guesses at the secrets of others learns of few of them, and leaves rows in the log.
+/// A tenant who guesses the secrets of other tenants learns of only a few, and leaves rows in
+/// the log.
 #[sqlx::test(migrations = false)]
 async fn import_tells_little_of_the_secrets_of_other_workspaces(pool: PgPool) {
     let world = World::founded(pool).await;
@@ -200,7 +201,7 @@ async fn import_tells_little_of_the_secrets_of_other_workspaces(pool: PgPool) {
     let guesses: String = (0..40)
         .map(|number| line(&format!("legacy-{number}"), &format!("g{number}"), ""))
         .collect();
-    // Neither where nothing would be changed, nor beside another mistake.
+    // This also applies to a dry run, and together with another mistake.
     let dry = transfer.import(&guesser, &home, Format::Jsonl, guesses.as_bytes(), true).await;
     assert_eq!(dry.unwrap().tokens.len(), 40);
     let wrong =
@@ -209,7 +210,7 @@ async fn import_tells_little_of_the_secrets_of_other_workspaces(pool: PgPool) {
         mistakes(world.import(&guesser, &wrong).await),
         ["rows[1].digest must be a SHA-256 in 64 hexadecimal digits or in base64"]
     );
-    // A real import names one of them.
+    // A real import reports one of them.
     for known in 0..5 {
         let told = mistakes(world.import(&guesser, &guesses).await);
         assert_eq!(told, ["rows[1].digest is that of a token of another workspace"], "{known}");
@@ -217,7 +218,7 @@ async fn import_tells_little_of_the_secrets_of_other_workspaces(pool: PgPool) {
     let fresh = line("nobody has this", "fresh", "");
     let refused = world.import(&guesser, &fresh).await;
     assert!(matches!(refused, Err(ServiceError::TooManyCollisions(86_401))), "{refused:?}");
-    // The same person elsewhere, and somebody else in the same workspace.
+    // The same person in another workspace, and another person in the same workspace.
     let third = world.workspace("third").await;
     world.join("eve@example.com", "third", "admin").await;
     for (ctx, workspace) in [(&guesser, &third), (&ada, &home)] {
@@ -237,7 +238,7 @@ async fn import_tells_little_of_the_secrets_of_other_workspaces(pool: PgPool) {
     world.import(&guesser, &fresh).await.unwrap();
 }
 
-/// A token acts for a person, but others may have made it.
+/// A token acts as a person, but another user may have created it.
 #[sqlx::test(migrations = false)]
 async fn import_by_a_token_uses_up_nothing_of_the_person_whom_it_acts_for(pool: PgPool) {
     let world = World::founded(pool).await;
@@ -264,7 +265,7 @@ async fn import_by_a_token_uses_up_nothing_of_the_person_whom_it_acts_for(pool: 
     world.import(&lea, &fresh).await.unwrap();
 }
 
-/// Whoever asks at once asks one after another, and no more of them are told than of those who wait.
+/// Concurrent imports run one after another, and together learn no more than successive ones.
 #[sqlx::test(migrations = false)]
 async fn imports_at_once_learn_no_more_than_others(pool: PgPool) {
     let world = World::founded(pool).await;
@@ -292,7 +293,7 @@ async fn imports_at_once_learn_no_more_than_others(pool: PgPool) {
     assert_eq!(told, 5);
 }
 
-/// An import that makes nothing asks about its rows as a verifier does, and as seldom.
+/// An import that creates nothing looks up its rows like a verifier, within the same limit.
 #[sqlx::test(migrations = false)]
 async fn rows_that_are_not_imported_count_as_unknown_tokens(pool: PgPool) {
     let world = World::founded(pool).await;
@@ -305,7 +306,7 @@ async fn rows_that_are_not_imported_count_as_unknown_tokens(pool: PgPool) {
     let refused = dry().await;
     assert!(matches!(refused, Err(ServiceError::TooManyUnknown(_))), "{refused:?}");
     world.pass(time::Duration::seconds(30));
-    // What is imported takes nothing.
+    // Imported rows use up nothing.
     for number in 0..2 {
         let text: String = (0..600).map(|row| line(&format!("{number}-{row}"), "n", "")).collect();
         world.import(&ada, &text).await.unwrap();
@@ -313,7 +314,7 @@ async fn rows_that_are_not_imported_count_as_unknown_tokens(pool: PgPool) {
     assert!(dry().await.is_ok());
 }
 
-/// Somebody makes many tokens and imports with one after another.
+/// A user creates many tokens, and imports with one after another.
 #[sqlx::test(migrations = false)]
 async fn all_who_import_into_a_workspace_have_one_budget(pool: PgPool) {
     let world = World::founded(pool).await;
@@ -328,9 +329,9 @@ async fn all_who_import_into_a_workspace_have_one_budget(pool: PgPool) {
     assert!(dry(&eve, &home).await.is_ok());
     let refused = dry(&ada, &home).await;
     assert!(matches!(refused, Err(ServiceError::TooManyUnknown(_))), "{refused:?}");
-    // What was refused took nothing of the caller's own budget.
+    // The refused import used up nothing of the caller's own budget.
     assert!(dry(&ada, &other).await.is_ok());
-    // The command line imports without a limit, and takes nothing from others.
+    // The command line imports without a limit, and uses up nothing of other budgets.
     let operator = world.operator();
     for number in 0..2 {
         let text: String = (0..600).map(|row| line(&format!("{number}-{row}"), "n", "")).collect();
@@ -343,7 +344,8 @@ async fn all_who_import_into_a_workspace_have_one_budget(pool: PgPool) {
     assert_eq!(counted, 0);
 }
 
-/// Guesses at other workspaces' secrets that hit nothing are imported. They are not free for ever.
+/// Guesses at the secrets of other workspaces that match none are imported. They must not be
+/// free forever.
 #[sqlx::test(migrations = false)]
 async fn imported_rows_count_as_unknown_tokens_beyond_the_allowance_of_a_day(pool: PgPool) {
     let world = World::founded(pool).await;
@@ -353,7 +355,7 @@ async fn imported_rows_count_as_unknown_tokens_beyond_the_allowance_of_a_day(poo
         let text: String = (0..600).map(row).collect();
         world.import(&ada, &text).await
     };
-    // The migration of a company, but for its last 1,200 tokens.
+    // The migration of a company, except its last 1,200 tokens.
     import("first").await.unwrap();
     let imported: i64 = sqlx::query_scalar(
         "UPDATE import_allowances SET imported = imported + 18200 RETURNING imported",
@@ -362,16 +364,17 @@ async fn imported_rows_count_as_unknown_tokens_beyond_the_allowance_of_a_day(poo
     .await
     .unwrap();
     assert_eq!(imported, 18_800);
-    // 600 rows are free to the last one. Of the next 600, 600; then all count, and the budget is 1,000.
+    // The first two imports use up the 1,200 rows that are still free. Then all rows count, against
+    // a budget of 1,000.
     for part in ["a", "b", "c", "d"] {
         import(part).await.unwrap();
     }
     let refused = import("e").await;
     assert!(matches!(refused, Err(ServiceError::TooManyUnknown(_))), "{refused:?}");
-    // It goes on at the rate of unknown tokens.
+    // Imports continue at the rate of unknown tokens.
     world.pass(time::Duration::seconds(30));
     import("e").await.unwrap();
-    // The next day has an allowance of its own.
+    // The next day has its own allowance.
     world.pass(time::Duration::days(1));
     let ada = world.owner().await;
     let text: String =
@@ -449,7 +452,7 @@ async fn a_thousand_rows_are_imported_in_one_go(pool: PgPool) {
     assert_eq!(world.decide("s999", &Demand::default()).await, DecisionCode::Valid);
 }
 
-/// Somebody who only tries keeps nobody from making tokens.
+/// A dry run must not keep other callers from creating tokens.
 #[sqlx::test(migrations = false)]
 async fn import_that_changes_nothing_waits_for_no_lock_of_the_cap(pool: PgPool) {
     let world = World::founded(pool).await;
@@ -477,7 +480,7 @@ async fn import_that_changes_nothing_waits_for_no_lock_of_the_cap(pool: PgPool) 
     assert!(matches!(refused, Err(ServiceError::TokenLimitReached(1))), "{refused:?}");
 }
 
-/// Pages of large rows end early; going on from `next` gives every row once.
+/// Pages of large rows are shorter. Following `next` returns every row once.
 #[sqlx::test(migrations = false)]
 async fn page_of_large_rows_is_short_and_all_pages_are_complete(pool: PgPool) {
     let world = World::founded(pool).await;

@@ -1,4 +1,4 @@
-//! Counts, last uses, and the filters that look for unused tokens.
+//! Counts, last uses, and the filters that find unused tokens.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -78,7 +78,7 @@ async fn uses_that_cannot_be_written_are_written_later(pool: PgPool) {
     world.authority.flush_usage().await;
     world.present(minted.secret.expose(), "rivers:read", "curl").await;
     world.execute("ALTER TABLE away RENAME TO usage_hours").await;
-    // Half of a flush: what was written is not written again.
+    // Half of a flush fails. The half that was written is not written again.
     world.execute("ALTER TABLE tokens RENAME COLUMN last_used_agent TO away").await;
     world.authority.flush_usage().await;
     world.execute("ALTER TABLE tokens RENAME COLUMN away TO last_used_agent").await;
@@ -90,9 +90,8 @@ async fn uses_that_cannot_be_written_are_written_later(pool: PgPool) {
     assert!(token.last_used_at.is_some());
 }
 
-/// A failover can lose a token that a server knows.
-/// Uses of a token that is there and of one that a failover has lost, written at once. Returns the id of the
-/// lost one.
+/// Writes uses of an existing token and of one that a failover has lost, at once. Returns the id of
+/// the lost token, which the server still has cached.
 async fn write_use_of_a_lost_token(world: &World) -> TokenId {
     let ghost = world.token("default", &["rivers:read"]).await;
     let living = world.token("default", &["rivers:read"]).await;
@@ -123,7 +122,7 @@ async fn use_of_a_token_that_is_gone_keeps_no_other_use_from_being_written(pool:
 #[sqlx::test(migrations = false)]
 async fn use_is_written_only_of_tokens_that_exist(pool: PgPool) {
     let world = World::founded(pool).await;
-    // Without it, whatever the statement names is written.
+    // Without the constraint, the row of every token in the statement would be written.
     world.execute("ALTER TABLE usage_hours DROP CONSTRAINT usage_hours_token_id_fkey").await;
     let ghost = Box::pin(write_use_of_a_lost_token(&world)).await;
     let rows = sqlx::query_scalar("SELECT count(*) FROM usage_hours WHERE token_id = $1");
@@ -151,7 +150,7 @@ async fn use_that_the_database_refuses_keeps_no_other_use_from_being_written(poo
         .execute(&world.pool)
         .await
         .unwrap();
-    // As a value that only one of the columns refuses.
+    // Simulates a value that only one of the columns rejects.
     let id = refused.token.id;
     let sql = format!("ALTER TABLE tokens ADD CHECK (id <> '{id}' OR last_used_agent = 'curl')");
     sqlx::query(AssertSqlSafe(sql)).execute(&world.pool).await.unwrap();
@@ -218,7 +217,7 @@ async fn filters_find_what_they_say(pool: PgPool) {
     assert_eq!(of(TokenQuery { audience: text("tessera"), ..by_name() }).await, ["never"]);
     assert_eq!(of(TokenQuery { scope: text("rivers:run"), ..by_name() }).await, ["used"]);
     assert_eq!(of(TokenQuery { scope: text("rivers"), ..by_name() }).await, [""; 0]);
-    // The longest unused first, page by page.
+    // The longest unused come first, page by page.
     let mut query = TokenQuery { sort: TokenSort::LastUsed, limit: 1, ..TokenQuery::default() };
     let mut seen = Vec::new();
     loop {
@@ -234,11 +233,11 @@ async fn filters_find_what_they_say(pool: PgPool) {
     world
         .mint(&later, "workspace-1", TokenDraft { name: "new".into(), ..draft(&["rivers:read"]) })
         .await;
-    // What was made then or later had no chance to be used before.
+    // Tokens that were created then or later could not have been used before.
     assert_eq!(of(TokenQuery { unused_since: Some(now), ..by_name() }).await, ["never", "old"]);
 }
 
-/// The list's own statements, as they are checked, with the order that tells them apart.
+/// Returns the list's own statements, as sqlx checked them, with the order that distinguishes them.
 fn statements() -> Vec<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.sqlx");
     std::fs::read_dir(folder)
@@ -250,7 +249,7 @@ fn statements() -> Vec<String> {
         .collect()
 }
 
-/// 20,000 tokens in one workspace, of which a few are what each filter looks for.
+/// Creates 20,000 tokens in one workspace, of which each filter matches a few.
 async fn crowd(world: &World) {
     world
         .execute(
@@ -283,7 +282,7 @@ async fn crowd(world: &World) {
     world.execute("ANALYZE").await;
 }
 
-/// How PostgreSQL would answer one of the list's statements.
+/// Returns PostgreSQL's plan for one of the list's statements.
 async fn plan(pool: &PgPool, statement: &str, query: &TokenQuery, owner: Option<Uuid>) -> String {
     let mut connection = pool.acquire().await.unwrap();
     sqlx::query("SET plan_cache_mode = force_custom_plan").execute(&mut *connection).await.unwrap();
@@ -336,7 +335,7 @@ async fn no_filter_and_no_order_reads_the_whole_table(pool: PgPool) {
     let none = TokenQuery::default;
     let early = Some(datetime!(2026-01-01 00:01 UTC));
     let ending = Some(datetime!(2027-01-01 00:30 UTC));
-    // What is rare is looked up, not waded through: by the index that is named.
+    // Rare tokens are found through the named index, without reading all others.
     let filters = [
         (none(), None, ""),
         (TokenQuery { unused_since: early, ..none() }, None, "tokens_by_use"),
@@ -369,14 +368,15 @@ async fn no_filter_and_no_order_reads_the_whole_table(pool: PgPool) {
     }
 }
 
-/// Few are found by their index and put in order; many are cut from the order: what is found is the same.
+/// If a filter matches few tokens, they are found by its index and then sorted. If it matches many,
+/// the index of the order is scanned. Both find the same tokens.
 #[sqlx::test(migrations = false)]
 async fn filter_finds_the_same_whether_few_or_many_fit(pool: PgPool) {
     let world = World::founded(pool).await;
     crowd(&world).await;
     let owner = world.owner().await;
     let used = datetime!(2026-01-01 00:00 UTC);
-    // Beside those that were never used, ten of them.
+    // In addition to the tokens that were never used, of which there are ten.
     for (seconds, found) in [(1, 10), (247, 256), (248, 257), (1_000, 1_009), (19_999, 19_999)] {
         let before = used + Duration::seconds(seconds);
         let query = TokenQuery { unused_since: Some(before), ..TokenQuery::default() };
@@ -402,15 +402,15 @@ async fn filter_finds_the_same_whether_few_or_many_fit(pool: PgPool) {
         .unwrap();
         assert_eq!(all, found, "{seconds}");
     }
-    // What ends at the very moment has expired; it does not end before it.
+    // A token that expires exactly now has expired, but does not expire before now.
     let ended = Some(datetime!(2027-01-01 00:01 UTC));
     let query = TokenQuery { expires_before: ended, ..TokenQuery::default() };
     let page = world.authority.tokens().list(&owner, &slug("workspace-1"), &query).await.unwrap();
     assert!(page.items.is_empty());
 }
 
-/// A search finds the same by trigrams, where few tokens have the text, and by reading on, where many
-/// have it or the database has no trigrams.
+/// A search finds the same tokens with trigrams, if few tokens match, and by scanning, if many
+/// match or the database has no trigrams.
 #[sqlx::test(migrations = false)]
 async fn search_finds_the_same_with_trigrams_and_without(pool: PgPool) {
     let world = World::founded(pool).await;

@@ -1,4 +1,4 @@
-//! "May this token do this?": every code that can be reached, and who may ask.
+//! Verification: every code that can be reached, and who may verify.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -58,7 +58,7 @@ async fn each_reason_has_its_code(pool: PgPool) {
 async fn malformed_token_is_refused_without_a_query(pool: PgPool) {
     let world = World::founded(pool).await;
     let unknown = domain::token_text::compose("tsr", "abcdefghijklmnopqrstuvwxyz0123");
-    // No database at all: what needs none still answers, what needs one does not.
+    // The database is closed. Tokens that need no lookup are still answered, and others are not.
     world.authority.close().await;
     for text in ["", "XYZ", "tsr_abcdefghijklmnopqrstuvwxyz0123456789", "tsr_é"] {
         assert_eq!(world.decide(text, &Demand::default()).await, DecisionCode::Malformed);
@@ -96,7 +96,8 @@ async fn verifying_for_others_needs_the_right_and_stays_in_its_workspace(pool: P
     let viewer = world.person("aviewer", Some(("workspace-1", "viewer"))).await;
     assert!(matches!(of(&viewer, target.secret.expose()).await, Err(ServiceError::Forbidden(_))));
 
-    // A token of a workspace's administrator stays at home; one of the instance's owner does not.
+    // A token of a workspace's administrator verifies only its own workspace. A token of the
+    // instance's owner verifies all.
     let admin = world.person("administrator", Some(("workspace-1", "admin"))).await;
     let asks = || TokenDraft { audiences: vec!["tessera".into()], ..draft(&["verify"]) };
     let at_home = world.bearer(&world.mint(&admin, "workspace-1", asks()).await).await;
@@ -147,7 +148,7 @@ async fn last_use_is_written_in_batches_and_once_a_minute(pool: PgPool) {
     );
 }
 
-/// More at once than there may be queries: what waits is asked for together.
+/// More concurrent verifications than permitted queries. Waiting ones share a query.
 #[sqlx::test(migrations = false)]
 async fn many_at_once_get_each_their_own_answer(pool: PgPool) {
     let world = World::founded(pool).await;
@@ -161,7 +162,7 @@ async fn many_at_once_get_each_their_own_answer(pool: PgPool) {
         let unknown = domain::token_text::compose("tsr", &format!("{number:030}"));
         asked.push((unknown, DecisionCode::NotFound));
     }
-    // One that cannot be read is nobody else's trouble.
+    // A malformed row must not fail the rest of the batch.
     let broken = world.token("default", &["rivers:read"]).await;
     sqlx::query("UPDATE tokens SET ip_allow = '{everywhere}' WHERE id = $1")
         .bind(broken.token.id.0)
@@ -177,7 +178,7 @@ async fn many_at_once_get_each_their_own_answer(pool: PgPool) {
         assert_eq!(answer.unwrap().code, *expected);
     }
     assert!(matches!(own, Err(ServiceError::Internal(_))), "{own:?}");
-    // Whoever goes away takes nobody along.
+    // A caller that disconnects must not cancel the others.
     let (first, second) = (&asked[0].0, &asked[4].0);
     let gone = verification.decide(&ctx, first, &read);
     assert!(gone.now_or_never().is_none());

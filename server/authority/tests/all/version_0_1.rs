@@ -1,5 +1,5 @@
-//! Upgrades from version 0.1: released migrations stay as they are, servers of 0.1 can run beside the
-//! present schema, and the data of 0.1 migrate with their tokens and audit chains intact.
+//! Upgrades from version 0.1: released migrations stay as they are, servers of 0.1 can run beside
+//! the current schema, and the data of 0.1 migrates with its tokens and audit chains intact.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -47,7 +47,7 @@ async fn restore(pool: &PgPool) {
     sqlx::raw_sql(AssertSqlSafe(read("data.sql"))).execute(pool).await.unwrap();
 }
 
-/// The same, migrated to this version and opened with its own keys.
+/// Builds the same database, migrated to this version and opened with its own keys.
 async fn migrated(pool: PgPool) -> World {
     restore(&pool).await;
     let keys = Keys::from_toml(&read("keys.toml")).unwrap();
@@ -69,8 +69,8 @@ fn released_migrations_are_unchanged() {
     }
 }
 
-/// Servers of version 0.1 keep running while others are upgraded, so that each of their queries must still
-/// be valid, with the same parameters and columns.
+/// Servers of version 0.1 keep running while others are upgraded, so each of their queries must
+/// still be valid, with the same parameters and columns.
 #[sqlx::test(migrations = false)]
 async fn queries_of_0_1_are_valid_on_the_present_schema(pool: PgPool) {
     let world = World::empty(pool).await;
@@ -131,12 +131,12 @@ async fn audit_chains_of_0_1_are_whole_after_the_migration(pool: PgPool) {
     }
 }
 
-/// What version 0.1 wrote in its audit log says who made and who stopped its tokens.
+/// The audit log of version 0.1 shows who created and who stopped its tokens.
 #[sqlx::test(migrations = false)]
 async fn makers_and_stops_of_0_1_are_read_from_its_audit_log(pool: PgPool) {
     restore(&pool).await;
-    // An operator disabled a token and Linus's token ended one, each after what the log has. Two tokens made
-    // one each, and the second was deleted since.
+    // After the rows of the log, an operator disabled a token, and Linus's token expired one. Each
+    // of two tokens created one, and the second creator was deleted since.
     for script in [
         "INSERT INTO audit_events (at, workspace_id, actor_kind, actor_name, action, subject_id, subject_name, surface, request_id, chain, seq, mac, key_version)
          SELECT at + interval '1 s', workspace_id, 'operator', 'command line', action, subject_id, subject_name, 'cli', request_id, chain, seq + 1000, mac, key_version
@@ -175,7 +175,7 @@ async fn makers_and_stops_of_0_1_are_read_from_its_audit_log(pool: PgPool) {
     assert_eq!(token("plain").await.parent, Some(id("manager").await));
     assert_eq!(token("pattern").await.parent, Some(id("deleted").await));
     assert_eq!(token("manager").await.parent, None);
-    // They were made without bounds: their makers' ends do not bind them.
+    // They were created without bounds, so the expiry of their parents does not bind them.
     let bound: i64 = sqlx::query_scalar("SELECT count(*) FROM tokens WHERE within_parent")
         .fetch_one(&world.pool)
         .await
@@ -183,8 +183,8 @@ async fn makers_and_stops_of_0_1_are_read_from_its_audit_log(pool: PgPool) {
     assert_eq!(bound, 0);
 }
 
-/// People of version 0.1 who sign in with the tests' password, made by somebody. `$MAKER` of the audit row is a kind, an id
-/// and a name.
+/// A person of version 0.1, who signs in with the tests' password. `$MAKER` is the actor of the
+/// audit row: a kind, an id and a name.
 const PERSON: &str = "
     INSERT INTO users (id, kind, email, name, password_hash, instance_role, created_at, updated_at)
     SELECT '$ID', 'person', '$EMAIL', 'P', '$HASH', '$ROLE', now(), now();
@@ -241,7 +241,7 @@ async fn doubts(world: &World) -> Vec<(String, PasswordDoubt)> {
     found.into_iter().map(|DoubtfulPassword { email, doubt }| (email, doubt)).collect()
 }
 
-/// Version 0.1 could not change passwords: whoever made an account knows its password.
+/// Version 0.1 could not change passwords, so the creator of an account knows its password.
 #[sqlx::test(migrations = false)]
 async fn passwords_of_0_1_that_somebody_else_chose_must_be_changed(pool: PgPool) {
     restore(&pool).await;
@@ -272,14 +272,14 @@ async fn passwords_of_0_1_that_somebody_else_chose_must_be_changed(pool: PgPool)
     for expected in [
         known("nell@example.com", PasswordDoubt::Given),
         known("old@example.com", PasswordDoubt::Unknown),
-        // Ada's fixture made her with the command line.
+        // Ada's fixture created her with the command line.
         known("grace@example.com", PasswordDoubt::Given),
     ] {
         assert!(found.contains(&expected), "{expected:?} in {found:?}");
     }
     assert!(!found.iter().any(|(email, _)| email.starts_with("eve") || email.starts_with("ada")));
 
-    // Eve chose Nell's, and may not set an owner's.
+    // Eve chose Nell's password, and may not set an owner's.
     let change = UserChange { instance_role: Some(InstanceRole::Owner), ..UserChange::default() };
     let nell: UserId = NELL.parse().unwrap();
     let changed =
@@ -328,7 +328,7 @@ fn person(email: &str) -> NewUser {
     }
 }
 
-/// Version 0.1 only put addresses in lower case.
+/// Version 0.1 only converted addresses to lower case.
 #[sqlx::test(migrations = false)]
 async fn addresses_of_0_1_in_another_form_are_found_and_stay_unique(pool: PgPool) {
     restore(&pool).await;
@@ -349,11 +349,11 @@ async fn addresses_of_0_1_in_another_form_are_found_and_stay_unique(pool: PgPool
         assert_eq!(again.unwrap_err().code(), ProblemCode::AlreadyExists);
     }
     assert!(users.address_conflicts(&world.operator()).await.unwrap().is_empty());
-    // Another place for the same character is another text, which finds nobody and opens no second count of guesses.
+    // The same character at another position makes a different text, which matches no account and
+    // gets no separate count of guesses.
     assert!(sign_in(&world, "k\u{200b}im@example.com").await.is_err());
 
-    // An invitation reaches the person.
-    // Whoever manages the instance needs none.
+    // An invitation reaches the person. Users who manage the instance need none.
     world
         .execute("UPDATE users SET instance_role = 'member' WHERE email = 'ada@example.com'")
         .await;
@@ -385,7 +385,7 @@ async fn addresses_of_0_1_that_look_the_same_are_found_as_they_are_written_and_n
     insert(&pool, (ZOE, "zoe\u{301}@example.com", "owner"), OPERATOR, "NULL").await;
     insert(&pool, (KIM, "zo\u{e9}@example.com", "member"), OPERATOR, "NULL").await;
     let world = opened(pool).await;
-    // A server of 0.1 makes another one; the next one here hears of it when it makes a user.
+    // A server of 0.1 inserts another one. This server notices it when it next creates a user.
     insert(&world.pool, (EVE, "zoe\u{301}\u{200b}@example.com", "member"), OPERATOR, "NULL").await;
     let users = world.authority.users();
     users.create(&world.operator(), person("new@example.com")).await.unwrap();

@@ -1,4 +1,5 @@
-//! A small world to test in: a founded instance, a clock that the test sets, contexts by role.
+//! A small world for tests: a set-up instance, a clock that the test controls, and contexts
+//! by role.
 #![allow(
     clippy::allow_attributes,
     clippy::missing_panics_doc,
@@ -27,7 +28,7 @@ pub const PASSWORD: &str = "violet kettle drums outside";
 pub const OWNER: &str = "ada@example.com";
 pub const START: OffsetDateTime = datetime!(2026-01-02 12:00 UTC);
 
-/// Drops the tables that a test run's databases have from the beginning (`tools/with-postgres.sh`).
+/// Drops the tables that a test run's databases already have (`tools/with-postgres.sh`).
 pub async fn drop_tables(pool: &PgPool) {
     sqlx::raw_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public").execute(pool).await.unwrap();
 }
@@ -52,7 +53,7 @@ pub struct World {
 }
 
 impl World {
-    /// An empty database with its schema.
+    /// Creates an empty database with its schema.
     pub async fn empty(pool: PgPool) -> Self {
         Self::empty_with_keys(pool, Keys::generate(&SystemEntropy)).await
     }
@@ -74,17 +75,17 @@ impl World {
         Self { authority, pool, clock }
     }
 
-    /// An instance with Ada, its owner, and "Workspace 1".
+    /// Sets up an instance with Ada, its owner, and "Workspace 1".
     pub async fn founded(pool: PgPool) -> Self {
         Self::with_keys(pool, Keys::generate(&SystemEntropy)).await
     }
 
-    /// The same with keys that others have, too.
+    /// Sets up the same instance, with keys that other servers may share.
     pub async fn with_keys(pool: PgPool, keys: Keys) -> Self {
         Self::empty_with_keys(pool, keys).await.found().await
     }
 
-    /// The same on a server with these settings.
+    /// Sets up the same instance, on a server with these settings.
     pub async fn with_settings(pool: PgPool, settings: Settings) -> Self {
         Self::empty_with(pool, Keys::generate(&SystemEntropy), settings).await.found().await
     }
@@ -100,7 +101,7 @@ impl World {
         world
     }
 
-    /// A database that is there already, at a moment of the caller's.
+    /// Opens an existing database, at a time of the caller's choice.
     pub async fn restored(pool: PgPool, keys: Keys, now: OffsetDateTime) -> Self {
         let clock = TestClock(Arc::new(Mutex::new(now)));
         let authority = Authority::new(
@@ -135,7 +136,7 @@ impl World {
         self.signed_in(OWNER).await
     }
 
-    /// The context of a person, as their session would give it.
+    /// Returns the context of a person, as their session would.
     pub async fn signed_in(&self, email: &str) -> OpContext {
         self.context(Actor::User(self.visitor(email).await))
     }
@@ -150,7 +151,7 @@ impl World {
         self.authority.sessions().sign_in(&self.anonymous(), sign_in).await.unwrap().visitor
     }
 
-    /// A person without any right on the instance, with a role in a workspace or none.
+    /// Creates a person without rights on the instance, with a role in a workspace or none.
     pub async fn person(&self, name: &str, membership: Option<(&str, &str)>) -> OpContext {
         let email = format!("{name}@example.com");
         let id =
@@ -192,7 +193,7 @@ impl World {
         self.authority.workspaces().create(&self.operator(), workspace).await.unwrap().slug
     }
 
-    /// A token of Ada's in "Workspace 1".
+    /// Creates a token that acts as Ada in "Workspace 1".
     pub async fn token(&self, audience: &str, scopes: &[&str]) -> MintedToken {
         let draft = TokenDraft { audiences: vec![audience.into()], ..draft(scopes) };
         self.mint(&self.owner().await, "workspace-1", draft).await
@@ -203,7 +204,7 @@ impl World {
         Box::pin(self.authority.tokens().create(ctx, &home, draft)).await.unwrap()
     }
 
-    /// The context of a caller who presents a token.
+    /// Returns the context of a caller who presents a token.
     pub async fn bearer(&self, minted: &MintedToken) -> OpContext {
         let ctx = self.anonymous();
         let actor =
@@ -221,7 +222,7 @@ impl World {
     }
 }
 
-/// How often a race is run: `make drill-races` has each run a thousand times.
+/// Returns how often a race runs. `make drill-races` runs each a thousand times.
 pub fn rounds(usual: usize) -> usize {
     std::env::var("TESSERA_RACE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }

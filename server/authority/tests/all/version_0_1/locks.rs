@@ -1,4 +1,5 @@
-//! The upgrade of a database that is in use: what others do with it goes on. And the way back.
+//! The upgrade of a database that is in use, which must not block other sessions, and
+//! the downgrade.
 
 use std::{path::Path, time::Duration};
 
@@ -10,7 +11,8 @@ use tokio::time::Instant;
 
 use super::{fixture, migrated, opened, restore};
 
-/// A backup reads every table for as long as it takes. The migrations need the tables for themselves.
+/// A backup reads every table for as long as it takes, while migrations need exclusive locks
+/// on tables.
 #[sqlx::test(migrations = false)]
 async fn readers_do_not_wait_behind_migrations_that_wait_for_a_backup(pool: PgPool) {
     restore(&pool).await;
@@ -22,7 +24,7 @@ async fn readers_do_not_wait_behind_migrations_that_wait_for_a_backup(pool: PgPo
     let upgrade = tokio::spawn(opened(pool));
     let waits = "SELECT count(*) FROM pg_locks WHERE relation = 'tokens'::regclass AND NOT granted";
     for _ in 0..2 {
-        // Each time that the upgrade waits, a reader comes after it.
+        // Each time the upgrade waits, a reader queues behind it.
         while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut reader).await.unwrap() == 0 {
             assert!(!upgrade.is_finished(), "the upgrade did not wait");
             tokio::task::yield_now().await;
@@ -37,8 +39,8 @@ async fn readers_do_not_wait_behind_migrations_that_wait_for_a_backup(pool: PgPo
     assert_eq!(world.authority.pending_migrations().await.unwrap(), 0);
 }
 
-/// Builds the database of a version 0.1 instance with all migrations but those of the indexes of the log. Returns how many
-/// those are.
+/// Builds the database of a version 0.1 instance with all migrations except those of the log's
+/// indexes. Returns the number of these.
 async fn restore_without_indexes(pool: &PgPool) -> usize {
     restore(pool).await;
     let all = Migrator::new(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")));
@@ -49,7 +51,7 @@ async fn restore_without_indexes(pool: &PgPool) -> usize {
     indexes
 }
 
-/// The log is large, so that its indexes take a while. Two servers upgrade at once.
+/// The log is large, so that its indexes take a while to build. Two servers upgrade at once.
 #[sqlx::test(migrations = false)]
 async fn log_and_tokens_are_written_while_indexes_of_the_log_are_made(pool: PgPool) {
     restore_without_indexes(&pool).await;
@@ -65,7 +67,7 @@ async fn log_and_tokens_are_written_while_indexes_of_the_log_are_made(pool: PgPo
         assert!(upgrades.iter().all(|one| !one.is_finished()), "no index waits");
         tokio::task::yield_now().await;
     }
-    // As a server of 0.1 disables a token.
+    // Disable a token as a server of 0.1 does.
     let write = "SET lock_timeout = '5s';
         BEGIN;
         UPDATE tokens SET enabled = false WHERE name = 'plain';
@@ -81,7 +83,7 @@ async fn log_and_tokens_are_written_while_indexes_of_the_log_are_made(pool: PgPo
     }
 }
 
-/// PostgreSQL keeps an index that somebody stopped while it was made, and does not use it.
+/// If the build of an index is interrupted, PostgreSQL keeps the index but does not use it.
 #[sqlx::test(migrations = false)]
 async fn index_that_is_left_over_is_made_again(pool: PgPool) {
     let indexes = restore_without_indexes(&pool).await;
@@ -97,7 +99,7 @@ async fn index_that_is_left_over_is_made_again(pool: PgPool) {
     assert!(made.iter().all(|index| !index.contains("surface")), "{made:?}");
 }
 
-/// The statements of the page for operators that begin with this.
+/// Returns the statements of the page for operators that start with this text.
 fn documented(beginning: &str) -> String {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md");
     let page = std::fs::read_to_string(page).unwrap();
@@ -108,7 +110,7 @@ fn documented(beginning: &str) -> String {
 #[sqlx::test(migrations = false)]
 async fn server_of_0_1_starts_again_only_when_later_migrations_are_put_aside(pool: PgPool) {
     let world = migrated(pool).await;
-    // What a server of version 0.1 does at its start.
+    // A server of version 0.1 does this when it starts.
     let of_0_1 = Migrator::new(fixture("migrations")).await.unwrap();
     let refused = of_0_1.run(&world.pool).await.unwrap_err();
     assert!(matches!(refused, MigrateError::VersionMissing(6)), "{refused}");
@@ -122,7 +124,8 @@ async fn server_of_0_1_starts_again_only_when_later_migrations_are_put_aside(poo
     }
 }
 
-/// A server of 0.1 may be changing a token for a while. Reading the log waits for that token only, after the schema is there.
+/// A server of 0.1 may take a while to change a token. Reading the log waits only for that token,
+/// and only after the schema is in place.
 #[sqlx::test(migrations = false)]
 async fn log_of_0_1_is_read_after_the_migrations_and_waits_for_no_more_than_some_tokens(
     pool: PgPool,

@@ -1,5 +1,5 @@
-//! What an administrator did to a token with version 0.1 binds its owner: before the upgrade, and by a server of 0.1 that
-//! still runs beside this version.
+//! Changes that an administrator made to a token with version 0.1 bind its owner: those before the
+//! upgrade, and those by a server of 0.1 that still runs beside this version.
 
 use authority::{Actor, Edit, OpContext, PolicyLevel, ServiceError, TokenPatch};
 use domain::{
@@ -13,14 +13,15 @@ use super::{migrated, opened, restore};
 use crate::support::{World, slug};
 
 const NOON: OffsetDateTime = datetime!(2026-11-28 12:00 UTC);
-/// Moments as the log of 0.1 writes them.
+/// Timestamps as the log of 0.1 writes them.
 const AT_9: &str = "2026-11-29 9:00:00.0 +00:00:00";
 const AT_13: &str = "2026-11-28 13:00:00.0 +00:00:00";
 const ADA: &str = "'user', (SELECT id FROM users WHERE email = 'ada@example.com'), 'Ada'";
 const LINUS: &str = "'user', (SELECT id FROM users WHERE email = 'linus@example.com'), 'Linus'";
 const MANAGER: &str = "'token', (SELECT id FROM tokens WHERE name = 'manager'), 'manager'";
 
-/// Does to the token of Linus what a server of version 0.1 does: changes the row and writes one of the log.
+/// Changes the token of Linus as a server of version 0.1 does: updates the row and inserts a row of
+/// the log.
 async fn act(pool: &PgPool, actor: &str, action: &str, set: &str, (was, is): (&str, &str)) {
     let same = r#"{"user": "linus@example.com", "expires_at": null, "ip_allow": [], "rate_limit": null, "not_before": null}"#;
     let script = format!(
@@ -34,7 +35,7 @@ async fn act(pool: &PgPool, actor: &str, action: &str, set: &str, (was, is): (&s
     sqlx::raw_sql(AssertSqlSafe(script)).execute(pool).await.unwrap();
 }
 
-/// Gives the token of Linus an end, addresses, a rate limit and a beginning.
+/// Gives the token of Linus an expiry, allowed addresses, a rate limit and a start time.
 async fn bind(pool: &PgPool, actor: &str) {
     let set = "expires_at = '2026-11-29 09:00Z', ip_allow = '{10.0.0.0/8}', rate_limit = 5, rate_window_s = 3600, \
                not_before = '2026-11-28 13:00Z'";
@@ -86,7 +87,7 @@ async fn assert_bound(world: &World, is_bound: bool) {
         let outcome = tokens.update(&linus, id, None, patch.clone()).await;
         assert_eq!(code(outcome), expected, "{patch:?}");
     }
-    // Nothing stops an administrator.
+    // An administrator may make all of these changes.
     for patch in wider() {
         tokens.update(&world.operator(), id, None, patch).await.unwrap();
     }
@@ -96,7 +97,7 @@ async fn assert_bound(world: &World, is_bound: bool) {
 async fn bounds_that_an_administrator_set_bind_the_owner_after_the_upgrade(pool: PgPool) {
     restore(&pool).await;
     bind(&pool, ADA).await;
-    // The owner's own earlier end does not take the administrator's place.
+    // The owner's own earlier expiry does not replace the administrator's.
     let (was, is) =
         (format!(r#"{{"expires_at": "{AT_9}"}}"#), format!(r#"{{"expires_at": "{AT_13}"}}"#));
     act(&pool, LINUS, "token.update", "name = name", (&was, &is)).await;
@@ -199,7 +200,7 @@ async fn token_that_a_token_makes_by_a_server_of_0_1_beside_is_its_child(pool: P
     assert_eq!(code(outcome), Some(ProblemCode::Forbidden));
 }
 
-/// A moment that PostgreSQL cannot read does not fail what a server of 0.1 does.
+/// A timestamp that PostgreSQL cannot parse does not fail the write of a server of 0.1.
 #[sqlx::test(migrations = false)]
 async fn row_that_cannot_be_read_is_written_all_the_same(pool: PgPool) {
     let world = migrated(pool).await;
