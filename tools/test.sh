@@ -19,7 +19,7 @@ if [ -n "${CI:-}" ]; then
 fi
 
 passed=0 failed=0 number=0
-readonly steps=12
+readonly steps=13
 
 summary() {
     echo
@@ -135,6 +135,7 @@ browser_tests() {
 
 step "What the tests need on this machine" tools/setup.sh test
 step "Formatting (cargo fmt)" cargo fmt --all --check
+step "Paths that the documents name" tools/check-paths.sh
 step "The console's files and the release binary (started: they are built meanwhile)" start_release
 step "Lints of the server side (cargo clippy)" clippy_server
 step "Lints of the browser side (cargo clippy)" clippy_browser
