@@ -5,7 +5,7 @@
 //! changes the database directly cannot prevent [`AuditLog::verify`] from detecting it.
 //!
 //! Two changes in one workspace are written one after the other: the second one waits at the end of
-//! the chain for the transaction of the first one ([`record`]).
+//! the chain for the transaction of the first one (`record`).
 //!
 //! Refusals change nothing, but also leave rows, a moment later and in limited
 //! number ([`refusals`]).

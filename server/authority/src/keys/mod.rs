@@ -7,7 +7,7 @@
 //! | purpose | use |
 //! |---|---|
 //! | pepper | digests of secrets (HMAC-SHA-256), names of what must not be stored |
-//! | sealing | seals what must be shown again ([`seal`]) |
+//! | sealing | seals what must be shown again (`seal`) |
 //! | audit | chains the audit log (HMAC-SHA-256) |
 
 mod file;

@@ -2,7 +2,7 @@
 //! and functions return domain types.
 //!
 //! Invariants:
-//! - Queries on a tenant's rows take a [`Tenant`](crate::access::Tenant).
+//! - Queries on a tenant's rows take a `Tenant`.
 //! - Writes that must affect a row check that they did.
 //! - Services map each constraint that a caller can violate to an error by the constraint's name.
 //! - Functions take a connection, so that services decide the extent of transactions.

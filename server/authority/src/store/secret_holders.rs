@@ -9,7 +9,7 @@
 //!
 //! The search reads each token once, and each row of the log about its secrets a few times, however
 //! long the chains are in which tokens created each other. It first finds the tokens that may be
-//! exposed ([`candidates`]), then everyone who got their secrets ([`read`]), and `secret_graph`
+//! exposed (`candidates`), then everyone who got their secrets (`read`), and `secret_graph`
 //! decides. The search for a person's tokens starts from the person, so it does not read tokens
 //! that are unrelated to them.
 //!

@@ -2,7 +2,7 @@
 //!
 //! A verification takes these steps: form and checksum (no query for a text that is not a token) →
 //! digest → facts, from memory (`cache`) or by ONE query (`lookup`; `unknown` bounds those that
-//! find nothing) → pure checks in a fixed order ([`Facts::decide`]), with the rate limit last → the
+//! find nothing) → pure checks in a fixed order (`Facts::decide`), with the rate limit last → the
 //! use is recorded in memory (`answer`, for every kind of verification). Facts hold for every
 //! demand and every moment, so they can be cached; `replicas` decides when they may not be used any
 //! more. The first use of a secret that replaced another and the reuse of a replaced secret are
