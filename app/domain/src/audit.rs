@@ -11,7 +11,7 @@ pub struct AuditEvent {
     /// When the change happened.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
-    /// Who made the change, for display: a user's name, a token's name, or `command line`.
+    /// The author of the change, for display: a user's name, a token's name, or `command line`.
     pub actor: String,
     /// The action, such as `token.create`.
     pub action: String,

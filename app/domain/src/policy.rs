@@ -61,7 +61,7 @@ choice!(
 );
 
 choice!(
-    /// What happens to a token when one of its replaced secrets is presented after its expiry.
+    /// The action on a token when one of its replaced secrets is presented after its expiry.
     OnReuse {
         /// The reuse is recorded on the token.
         #[default]
@@ -72,7 +72,7 @@ choice!(
 );
 
 choice!(
-    /// What happens to the tokens that a token created, once the creating token is disabled,
+    /// The action on the tokens that a token created, once the creating token is disabled,
     /// expired or deleted.
     OnParentEnd {
         /// They stay as they are, unless the caller asks to change them, too.
@@ -109,11 +109,11 @@ pub struct Policy {
     pub self_service: bool,
     /// The maximum time for which a replaced secret still works, in seconds.
     pub max_grace_s: Option<i64>,
-    /// What happens when a replaced secret is presented after its expiry.
+    /// The action when a replaced secret is presented after its expiry.
     pub on_reuse: OnReuse,
     /// Whether a token may rotate itself.
     pub self_rotate: bool,
-    /// What happens to the tokens that a token created, once the creating token is disabled,
+    /// The action on the tokens that a token created, once the creating token is disabled,
     /// expired or deleted.
     pub on_parent_end: OnParentEnd,
 }

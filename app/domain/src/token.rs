@@ -137,7 +137,7 @@ pub struct Token {
     pub workspace: Slug,
     /// The token's name.
     pub name: String,
-    /// What the token is for.
+    /// The purpose of the token.
     pub description: Description,
     /// The owner that the token acts as.
     pub user: UserSummary,
@@ -153,9 +153,10 @@ pub struct Token {
     pub scopes: Vec<ScopeName>,
     /// Whether the token is enabled.
     pub enabled: bool,
-    /// Who disabled the token; `None` if it is enabled or if this was not recorded.
+    /// The person or token that disabled the token; `None` if it is enabled or if this was
+    /// not recorded.
     pub disabled_by: Option<Stop>,
-    /// Who expired the token or set an earlier expiry, if this was recorded.
+    /// The person or token that expired the token or set an earlier expiry, if this was recorded.
     pub ended_by: Option<Stop>,
     /// Whether the token can be used now (its state is `active`).
     pub active: bool,

@@ -14,7 +14,7 @@ use crate::{ServiceError, store::catalogues::StoredScope};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Arrangement(Vec<StoredScope>);
 
-/// What each scope grants, looked up by name.
+/// The scopes that each scope grants, looked up by name.
 pub(crate) struct Grants<'a>(BTreeMap<&'a ScopeName, &'a StoredScope>);
 
 impl<'a> Grants<'a> {

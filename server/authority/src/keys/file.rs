@@ -19,7 +19,7 @@ const HEAD: &str = "\
 # are still needed for what they made.
 ";
 
-/// What is wrong with a keys file. Never reveals any part of a key.
+/// An error in a keys file. Never reveals any part of a key.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum KeysError {
     /// It is not TOML, or not of this form.

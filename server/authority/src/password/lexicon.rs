@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::fold::letter;
 
-/// What to add to the digit after a word in the list to get its bits.
+/// The number to add to the digit after a word in the list to get its bits.
 const DIGIT: u8 = 4;
 
 /// The words of `common.txt`.

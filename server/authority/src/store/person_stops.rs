@@ -82,18 +82,6 @@ pub(crate) async fn ended(
     Ok(ended.map(|people| people.into_iter().map(UserId).collect()))
 }
 
-/// Extends the claim of a person stop to 30 seconds from now, which covers the wait for the acts of
-/// its people.
-pub(crate) async fn keep(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
-    sqlx::query!(
-        "UPDATE person_stops SET worked_until = clock_timestamp() + interval '30 seconds' WHERE id = $1",
-        id,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
 /// Checks whether a person's password was expired and their account has yet to be checked again.
 pub(crate) async fn concerns(
     connection: &mut PgConnection,
@@ -126,9 +114,9 @@ pub(crate) async fn add(
     Ok(())
 }
 
-/// Lets any server continue with a person stop in 30 seconds, so that stops that have waited longer
-/// come first.
-pub(crate) async fn release(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
+/// Keeps other servers from a person stop for 30 seconds: while its people are waited for, and after
+/// a failure, so that the others come first.
+pub(crate) async fn keep(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE person_stops SET worked_until = clock_timestamp() + interval '30 seconds' WHERE id = $1",
         id,

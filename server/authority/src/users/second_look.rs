@@ -99,7 +99,7 @@ impl Authority {
             if let Err(error) = outcome.await {
                 error.log("second look at accounts whose passwords ended");
                 let mut connection = self.inner.connection().await?;
-                store::release(&mut connection, id).await?;
+                store::keep(&mut connection, id).await?;
             }
         }
     }

@@ -101,7 +101,7 @@ pub(super) struct Shown {
     id: Uuid,
     /// The ID of the user that the token acts as.
     owner: Uuid,
-    /// What the token is for.
+    /// The purpose of the token.
     description: String,
     /// When the token was created.
     #[serde(with = "time::serde::rfc3339")]
