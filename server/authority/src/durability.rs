@@ -1,6 +1,6 @@
 //! Detects how a crash or a failover of this database could lose acknowledged changes.
 
-use crate::{Authority, ServiceError, store::history};
+use crate::{ServiceError, state::Authority, store::history};
 
 /// A reason why a crash or a failover of the database could lose acknowledged changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

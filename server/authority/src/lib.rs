@@ -1,5 +1,17 @@
 //! The core of Tessera, which every surface (REST, console, command line) calls.
 //!
+//! Modules import only modules below them (`tools/layers.toml` has the order, and the test command
+//! checks it):
+//!
+//! - `kernel` has the types that all others share; below it are clocks, randomness, keys and queues.
+//! - [`store`] has all SQL.
+//! - `facts`, `lease`, `usage`, `shares`, `password`, `patterns` and `refusals` are what a server
+//!   holds in memory; `state` puts them together.
+//! - `lookup` finds the facts of a token; `transaction` makes changes, `access` authorises them, and
+//!   `audit` records them.
+//! - The services, one folder for each noun: `tokens`, `workspaces`, `users`, `verification`, …
+//! - `authority` and `background` start them.
+//!
 //! Invariants:
 //!
 //! - [`OpContext`] is the first argument of every service method, and authorisation its first step.
@@ -19,32 +31,36 @@ mod access;
 mod audit;
 mod authority;
 mod background;
-mod callers;
 mod catalogues;
 pub mod clock;
-pub mod context;
 mod counters;
 mod durability;
 pub mod entropy;
-mod error;
+mod facts;
+mod fallen_invitations;
 mod idempotency;
 mod invitations;
+mod kernel;
 pub mod keys;
-mod locks;
+mod lease;
+mod lookup;
 mod observe;
 mod pace;
 mod password;
 mod passwords;
+mod patterns;
 mod policies;
 mod queue;
-mod readiness;
+mod refusals;
 mod replicas;
 pub mod secret;
 mod sessions;
 mod setup;
 mod shares;
+mod state;
 pub mod store;
 mod tokens;
+mod transaction;
 mod transfer;
 mod turns;
 mod usage;
@@ -54,29 +70,32 @@ mod work;
 mod workspaces;
 
 pub use audit::{
-    AuditLog, AuditPage, AuditQuery, AuditRecord, AuditScope, ChainReport, Damage, EXPORT_PAGE,
-    KnownHead, Refusal, RefusalKind,
+    AuditLog, AuditPage, AuditQuery, AuditScope, ChainReport, Damage, EXPORT_PAGE, KnownHead,
 };
-pub use authority::{Authority, Drill, Settings};
 pub use catalogues::{
     AudienceChange, Catalogues, LoadOptions, NewAudience, NewScope, Retired, ScopeChange,
     file as catalogue_file, openapi,
 };
-pub use context::{Actor, OpContext, Surface};
 pub use counters::{Counters, Histogram, Snapshot};
 pub use durability::Risk;
-pub use error::ServiceError;
+pub use facts::RateState;
 pub use idempotency::{Attempt, Claim, Idempotency, KeptReply, Purpose};
-pub use invitations::{INVITATIONS_PER_HOUR, Invitations, OPEN_INVITATIONS_MAX};
+pub use invitations::{Invitations, OPEN_INVITATIONS_MAX};
+pub use kernel::{
+    About, Actor, AuditRecord, Known, OpContext, ServiceError, Surface,
+    limits::INVITATIONS_PER_HOUR,
+};
 pub use observe::{Observation, PoolState};
 pub use pace::Pace;
 pub use password::PASSWORD_MIN;
 pub use passwords::{Account, ChangedPassword, PasswordChange, PasswordLink, Passwords};
 pub use policies::{Policies, PolicyLevel};
+pub use refusals::{Refusal, RefusalKind};
 pub use replicas::{LEASE, Replicas};
 pub use sessions::{COOKIE_SEPARATOR, KNOWN_FOR, Resolved, Sessions, SignIn, SignedIn};
 pub use setup::{NewAdmin, Setup, SetupForm};
-pub use shares::{About, Holder};
+pub use shares::Holder;
+pub use state::{Authority, Drill, Settings};
 pub use store::{
     addresses::AddressConflict,
     passwords::{DoubtfulPassword, PasswordDoubt},
@@ -91,8 +110,8 @@ pub use transfer::{Format, ImportReport, ImportedToken, ROWS_MAX, Transfer};
 pub use turns::{Turn, Turns};
 pub use users::{ChangedUser, NewUser, UserChange, Users};
 pub use verification::{
-    ANSWERS_MAX, Asked, Decision, Introspected, Known, Presented, QUESTIONS_MAX, RateState,
-    Recalled, Rejection, Remembered, Verification,
+    ANSWERS_MAX, Asked, Decision, Introspected, Presented, QUESTIONS_MAX, Recalled, Rejection,
+    Remembered, Verification,
 };
 pub use work::lower_priority;
 pub use workspaces::{

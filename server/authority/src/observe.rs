@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Authority, counters::Snapshot};
+use crate::{counters::Snapshot, state::Authority};
 
 /// The state of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]

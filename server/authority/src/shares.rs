@@ -29,20 +29,15 @@ use std::{
     time::Duration,
 };
 
-use domain::{
-    ids::{TokenId, UserId, WorkspaceId},
-    names::Slug,
-};
+use domain::ids::{TokenId, UserId, WorkspaceId};
 use sqlx::{PgConnection, Postgres, pool::PoolConnection};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use crate::{
     ServiceError,
-    authority::Inner,
-    context::Actor,
+    kernel::{About, Actor},
     queue::{Place, Queue},
-    store::members,
     turns::{Turn, Turns},
 };
 
@@ -79,18 +74,6 @@ enum Who {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Stranger(Option<IpAddr>);
 
-/// The workspace that a request concerns, as far as the surface knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum About {
-    /// The request names no workspace.
-    #[default]
-    Unknown,
-    /// The workspace with this name.
-    Workspace(Slug),
-    /// The workspace of this token.
-    Token(TokenId),
-}
-
 #[derive(Debug, Default)]
 struct Concern {
     about: About,
@@ -100,7 +83,7 @@ struct Concern {
 
 /// The parties that have a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Party {
+pub(crate) enum Party {
     Operator,
     Person(UserId),
     Token(TokenId),
@@ -152,6 +135,18 @@ impl Holder {
         if concern.about != about {
             *concern = Concern { about, party: None };
         }
+    }
+
+    /// Returns the person whose party is still unknown, and what their request concerns.
+    pub(crate) fn person_without_party(&self) -> Option<(UserId, About)> {
+        let Some(Who::Person(user)) = self.0.who.get() else { return None };
+        let concern = self.concern();
+        (!self.has_connection() && concern.party.is_none()).then(|| (*user, concern.about.clone()))
+    }
+
+    /// Records the party of a person.
+    pub(crate) fn belongs_to(&self, party: Party) {
+        self.concern().party = Some(party);
     }
 
     fn concern(&self) -> MutexGuard<'_, Concern> {
@@ -231,7 +226,7 @@ impl Shares {
     }
 
     /// Takes a part of a holder's shares. The server's own work needs none.
-    async fn take(&self, holder: Holder) -> Result<Share, ServiceError> {
+    pub(crate) async fn take(&self, holder: Holder) -> Result<Share, ServiceError> {
         if holder.0.who.get().is_none() && holder.0.stranger.is_none() {
             return Ok(Share { holder: None, _waited: None });
         }
@@ -251,41 +246,6 @@ impl Shares {
             Some(parties) => Some(Waited::Known(self.known.take(parties).await?)),
             None => Some(Waited::Stranger(self.strangers.take(holder.0.stranger?).await?)),
         }
-    }
-}
-
-impl Inner {
-    /// Takes a part of the shares of the current holder.
-    ///
-    /// # Errors
-    ///
-    /// `Busy` when the wait timed out.
-    pub(crate) async fn share(&self) -> Result<Share, ServiceError> {
-        let holder = Holder::current();
-        if let Some(Who::Person(user)) = holder.0.who.get()
-            && !holder.has_connection()
-            && holder.concern().party.is_none()
-        {
-            let about = holder.concern().about.clone();
-            let party = self.party_of(&holder, *user, &about).await?;
-            holder.concern().party = Some(party);
-        }
-        self.shares.take(holder).await
-    }
-
-    /// Looks up whether a person is a member of the workspace that their request concerns. The
-    /// connection for that counts towards the person only, and is returned before waiting for the
-    /// other one.
-    async fn party_of(
-        &self,
-        holder: &Holder,
-        user: UserId,
-        about: &About,
-    ) -> Result<Party, ServiceError> {
-        let _share = self.shares.take(holder.clone()).await?;
-        let mut connection = self.pool.acquire().await?;
-        let workspace = members::workspace_of(&mut connection, user, about).await?;
-        Ok(workspace.map_or(Party::Nowhere, Party::Workspace))
     }
 }
 

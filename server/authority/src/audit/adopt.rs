@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::chain::{Head, INSTANCE, Link};
 use crate::{
     ServiceError,
+    kernel::{Head, INSTANCE, Link},
     keys::Keys,
     store::{audit_chain as store, audit_walk, instance},
 };

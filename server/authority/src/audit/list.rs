@@ -2,13 +2,13 @@
 
 use domain::{access::Permission, names::Slug, problem::FieldError};
 use serde::Serialize;
-use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{AuditLog, reads_instance};
 use crate::{
     OpContext, ServiceError, access,
+    kernel::AuditRecord,
     store::{
         audit::{self as store, Filter},
         pattern,
@@ -46,40 +46,6 @@ pub struct AuditQuery {
     pub limit: u16,
     /// The start of the page: `next` of the previous page.
     pub cursor: Option<String>,
-}
-
-/// A row of the log.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct AuditRecord {
-    /// The row's number. Numbers increase.
-    pub id: i64,
-    /// The time of the action.
-    #[serde(with = "time::serde::rfc3339")]
-    pub at: OffsetDateTime,
-    /// The slug of the workspace; absent for actions on the instance.
-    pub workspace: Option<String>,
-    /// `anonymous`, `operator`, `user` or `token`.
-    pub actor_kind: String,
-    /// The id of the user or token.
-    pub actor_id: Option<Uuid>,
-    /// The actor's name at that time.
-    pub actor_name: String,
-    /// The action, such as `token.create`.
-    pub action: String,
-    /// The id of the subject.
-    pub subject_id: Option<Uuid>,
-    /// The subject's name at that time.
-    pub subject_name: String,
-    /// The surface: `console`, `rest`, `cli`.
-    pub surface: String,
-    /// The caller's IP address.
-    pub client_ip: Option<String>,
-    /// The request's id, as in the server's log.
-    pub request_id: String,
-    /// The state before the action, without secrets.
-    pub before: Option<Value>,
-    /// The state after the action, without secrets.
-    pub after: Option<Value>,
 }
 
 /// A page of the log.

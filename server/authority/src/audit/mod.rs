@@ -1,7 +1,7 @@
 //! The audit log: one row per change, in the change's own transaction. If the row cannot be
 //! written, the change doesn't happen.
 //!
-//! The rows of each workspace, and those of the instance, form chains ([`chain`]): a person who
+//! The rows of each workspace, and those of the instance, form chains (`kernel/audit_chain.rs`): a person who
 //! changes the database directly cannot prevent [`AuditLog::verify`] from detecting it.
 //!
 //! Two changes in one workspace are written one after the other: the second one waits at the end of
@@ -11,24 +11,19 @@
 //! number ([`refusals`]).
 
 mod adopt;
-mod chain;
 mod damage;
 mod list;
 mod record;
-mod refusals;
 mod verify;
 mod walk;
 
 pub(crate) use self::{
     adopt::{adopt, adopt_anew},
-    chain::{ChainedEvent, Event, Head, Link},
-    record::{Author, Change, hold_end, record, record_all, record_by},
-    refusals::Refusals,
+    record::{hold_end, record, record_all, record_by},
 };
 pub use self::{
     damage::Damage,
-    list::{AuditPage, AuditQuery, AuditRecord, AuditScope, EXPORT_PAGE},
-    refusals::{Refusal, RefusalKind},
+    list::{AuditPage, AuditQuery, AuditScope, EXPORT_PAGE},
     verify::{ChainReport, KnownHead},
 };
 
@@ -36,8 +31,8 @@ use domain::{access::Permission, audit::AuditEvent, names::Slug, roles::Instance
 
 use crate::{
     ServiceError, access,
-    authority::Inner,
-    context::{Actor, OpContext},
+    kernel::{Actor, OpContext},
+    state::Inner,
     store::audit as store,
 };
 

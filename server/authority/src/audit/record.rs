@@ -2,95 +2,24 @@
 //!
 //! The end of a workspace's chain is locked after everything else of that workspace, and held until
 //! the transaction ends. Locks that tenants share come after it, and the end of the instance's
-//! chain comes after those (`locks.rs`). An operation that changes several things locks all of them
+//! chain comes after those (`store/locks.rs`). An operation that changes several things locks all of them
 //! before its first row.
 
 use domain::ids::WorkspaceId;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::chain::{Event, Head, INSTANCE, START};
 use crate::{
     ServiceError,
-    authority::has_these_keys,
-    context::{Actor, OpContext},
+    kernel::{Author, Change, Head, INSTANCE, OpContext, START},
     keys::Keys,
     store::{
         StoreError,
         audit_chain::{self as store, LockedHead},
+        instance::has_these_keys,
     },
 };
-
-/// A change, as its audit row describes it.
-pub(crate) struct Change<'a> {
-    pub(crate) workspace: Option<WorkspaceId>,
-    pub(crate) action: &'a str,
-    pub(crate) subject_id: Option<Uuid>,
-    pub(crate) subject_name: &'a str,
-    /// The state before the change, without secrets.
-    pub(crate) before: Option<Value>,
-    /// The state after the change, without secrets.
-    pub(crate) after: Option<Value>,
-}
-
-/// The author of a change and the surface, as audit rows name them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Author {
-    kind: String,
-    id: Option<Uuid>,
-    name: String,
-    surface: String,
-    client_ip: Option<String>,
-    request_id: String,
-}
-
-impl Author {
-    /// Returns the author of actions in this context.
-    pub(crate) fn of(ctx: &OpContext) -> Self {
-        let (kind, id, name) = match &ctx.actor {
-            Actor::Anonymous => ("anonymous", None, "nobody".to_owned()),
-            Actor::Operator => ("operator", None, "command line".to_owned()),
-            Actor::User(visitor) | Actor::Restricted(visitor) => {
-                ("user", Some(visitor.user.id.0), visitor.user.name.clone())
-            }
-            Actor::Token(facts) => (
-                "token",
-                Some(facts.token_id.0),
-                format!("{} (token of {})", facts.name, facts.surroundings.user.name),
-            ),
-        };
-        Self {
-            kind: kind.to_owned(),
-            id,
-            name,
-            surface: ctx.surface.as_str().to_owned(),
-            client_ip: ctx.client_ip.map(|address| address.to_string()),
-            request_id: ctx.request_id.clone(),
-        }
-    }
-
-    fn event(&self, id: i64, at: OffsetDateTime, change: Change<'_>) -> Event {
-        Event {
-            id,
-            at,
-            workspace: change.workspace.map(|workspace| workspace.0),
-            actor_kind: self.kind.clone(),
-            actor_id: self.id,
-            actor_name: self.name.clone(),
-            action: change.action.to_owned(),
-            subject_id: change.subject_id,
-            subject_name: change.subject_name.to_owned(),
-            surface: self.surface.clone(),
-            client_ip: self.client_ip.clone(),
-            request_id: self.request_id.clone(),
-            before: change.before,
-            after: change.after,
-        }
-    }
-}
 
 /// Locks the end of a workspace's chain, for a change that continues with locks that tenants share:
 /// it must not wait for the chain while it holds those.

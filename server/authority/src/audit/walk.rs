@@ -7,11 +7,11 @@
 
 use uuid::Uuid;
 
-use super::{
-    Damage,
-    chain::{ChainedEvent, Head, Link, START},
+use crate::{
+    audit::Damage,
+    kernel::{ChainedEvent, Head, Link, START},
+    keys::Keys,
 };
-use crate::keys::Keys;
 
 /// How many candidates for the previous MAC are tried after damaged rows.
 const CANDIDATES: usize = 4;
@@ -197,11 +197,9 @@ mod tests {
     use serde_json::json;
     use time::{Duration, macros::datetime};
 
-    use super::{
-        super::chain::{Event, INSTANCE},
-        *,
-    };
+    use super::*;
     use crate::entropy::SystemEntropy;
+    use crate::kernel::{Event, INSTANCE};
 
     #[derive(Clone, Debug, PartialEq)]
     struct Log {

@@ -11,11 +11,7 @@ use super::{
     change::{Open, parse_some},
     show,
 };
-use crate::{
-    OpContext, ServiceError,
-    audit::{Change, record},
-    store::catalogues as store,
-};
+use crate::{OpContext, ServiceError, audit::record, kernel::Change, store::catalogues as store};
 
 /// The values to change; `None` leaves a value as it is.
 #[derive(Clone, Debug, Default)]

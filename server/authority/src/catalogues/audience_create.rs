@@ -10,7 +10,8 @@ use domain::{
 use super::{Catalogues, change::parse, show};
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, record},
+    audit::record,
+    kernel::Change,
     store::catalogues::{self as store, StoredAudience},
 };
 

@@ -5,9 +5,9 @@ use domain::names::AudienceSlug;
 use super::{Catalogues, change::Open, show};
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, record},
+    audit::record,
+    kernel::{Change, Subject},
     store::{catalogues as store, scope_uses},
-    verification::Subject,
 };
 
 impl Catalogues<'_> {

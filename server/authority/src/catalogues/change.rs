@@ -12,14 +12,14 @@ use time::OffsetDateTime;
 use super::arrangement::Arrangement;
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, record},
-    replicas::Transaction,
+    audit::record,
+    kernel::{Change, Subject},
     store::{
         catalogues::{self as store, StoredAudience},
         scope_uses,
     },
     tokens::read_before_change,
-    verification::Subject,
+    transaction::Transaction,
 };
 
 /// An audience that is being changed. It is locked against other changes.

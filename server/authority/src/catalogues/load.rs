@@ -14,9 +14,10 @@ use time::OffsetDateTime;
 use super::{Catalogues, arrangement::Arrangement, change::Open};
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, record},
-    replicas::Transaction,
+    audit::record,
+    kernel::Change,
     store::catalogues::{self as store, StoredAudience},
+    transaction::Transaction,
 };
 
 /// Options for loading a catalogue.

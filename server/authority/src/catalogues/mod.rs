@@ -33,8 +33,8 @@ use uuid::Uuid;
 
 use crate::{
     OpContext, ServiceError,
-    authority::Inner,
-    replicas::Transaction,
+    state::Inner,
+    transaction::Transaction,
     work::{Heavy, Kind},
 };
 

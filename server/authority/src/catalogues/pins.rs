@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use super::{arrangement::Arrangement, change::Open};
 use crate::{
     ServiceError,
-    replicas::Transaction,
+    kernel::Subject,
     store::{
         catalogues::{self, StoredCatalogue},
         invitations, members, wait_briefly,
     },
-    verification::Subject,
+    transaction::Transaction,
 };
 
 /// The maximum number of memberships that an audit row names.

@@ -7,7 +7,7 @@ use domain::{
 };
 
 use super::{Catalogues, change::Open};
-use crate::{OpContext, ServiceError, verification::Subject};
+use crate::{OpContext, ServiceError, kernel::Subject};
 
 /// The effect of retiring a scope.
 #[derive(Clone, Debug)]

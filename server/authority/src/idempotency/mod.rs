@@ -24,9 +24,9 @@ use zeroize::Zeroizing;
 use crate::{
     OpContext, ServiceError, Verification,
     access::{self, Access},
-    authority::Inner,
-    context::Actor,
+    kernel::{Actor, limits::KEYS_MAX},
     keys::{Keys, Sealed, Unsealable},
+    state::Inner,
     store::{
         idempotency::{self as store, Found},
         secrets_change,
@@ -37,8 +37,6 @@ use crate::{
 pub(crate) const KEPT: Duration = Duration::hours(24);
 /// How long an attempt may be in progress.
 const TAKE_OVER: Duration = Duration::minutes(1);
-/// Most keys that one caller holds at a time.
-pub(crate) const KEYS_MAX: i64 = 10_000;
 /// How long the secret that a rotation replaced can retrieve the response of that rotation, and how
 /// long a response shows a secret again if the policy shows secrets only once.
 const LOST_REPLY: Duration = Duration::minutes(10);

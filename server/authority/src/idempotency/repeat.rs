@@ -17,12 +17,11 @@ use super::{Idempotency, KeptReply, LOST_REPLY, Purpose, authorise};
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
-    audit::{Change, record},
-    context::Actor,
-    replicas::Transaction,
+    audit::record,
+    kernel::{Actor, Change},
     store::{policies, secrets_change, tokens},
     tokens::{may_see_secret, refuse_superseded},
-    workspaces::effective_policy,
+    transaction::Transaction,
 };
 
 impl Idempotency<'_> {
@@ -40,7 +39,7 @@ impl Idempotency<'_> {
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
         let ctx = &ctx;
         let access = authorise(&mut transaction, ctx, purpose).await?;
-        let policy = effective_policy(&policies::levels(&mut transaction, access.tenant()).await?);
+        let policy = policies::levels(&mut transaction, access.tenant()).await?.in_force();
         if policy.reveal == Reveal::Once && began + LOST_REPLY <= ctx.now {
             return Err(ServiceError::RevealNotAllowed);
         }

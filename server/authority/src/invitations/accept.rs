@@ -5,11 +5,10 @@ use domain::{ids::InvitationId, problem::FieldError, workspace::Invitation};
 use super::Invitations;
 use crate::{
     OpContext, ServiceError, access,
-    audit::{Change, hold_end, record},
+    audit::{hold_end, record},
+    kernel::{Change, Subject},
     store::{invitations as store, members, users, workspaces},
-    tokens::{By, known::Wider},
-    verification::Subject,
-    workspaces::disable_before_joining,
+    tokens::{By, joining::disable_before_joining, known::Wider},
 };
 
 impl Invitations<'_> {

@@ -4,9 +4,7 @@ use domain::ids::InvitationId;
 
 use super::Invitations;
 use crate::{
-    OpContext, ServiceError, access,
-    audit::{Change, record},
-    store::invitations as store,
+    OpContext, ServiceError, access, audit::record, kernel::Change, store::invitations as store,
 };
 
 impl Invitations<'_> {

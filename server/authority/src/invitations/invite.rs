@@ -11,11 +11,12 @@ use domain::{
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
-use super::{INVITATIONS_PER_HOUR, LIFETIME, OPEN_INVITATIONS_MAX};
 use crate::{
     Actor, OpContext, ServiceError,
-    access::{Access, Tenant},
-    audit::{Change, record},
+    access::Access,
+    audit::record,
+    invitations::{LIFETIME, OPEN_INVITATIONS_MAX},
+    kernel::{Change, Tenant, limits::INVITATIONS_PER_HOUR},
     store::{
         invitations::{self as store, NewInvitation},
         members, users,

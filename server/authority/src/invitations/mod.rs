@@ -6,7 +6,7 @@
 //! - Until the person accepts, a workspace sees the same whether or not a user of the instance has
 //!   the address. Declining is recorded only in the instance's log.
 //! - If a change takes away rights of the sender that an open invitation needs, it closes the
-//!   invitation permanently (`fallen`).
+//!   invitation permanently (`fallen_invitations.rs`).
 //! - Accepting checks the inviter again: they must still be allowed to give the role and the
 //!   grants. An inviting token must still be accepted, with the same secret and owner, and hold
 //!   sufficient scopes.
@@ -17,26 +17,20 @@
 
 mod accept;
 mod decline;
-mod fallen;
 mod invite;
 mod list;
 mod revoke;
 
-pub(crate) use fallen::{close_fallen, close_fallen_of_token};
 pub(crate) use invite::invite;
 
 use time::Duration;
 
-use crate::authority::Inner;
+use crate::state::Inner;
 
 /// How long an invitation stays open.
 pub(crate) const LIFETIME: Duration = Duration::days(7);
 /// The maximum number of open invitations of one workspace.
 pub const OPEN_INVITATIONS_MAX: i64 = 100;
-/// The maximum number of invitations within an hour: of one person in all workspaces, and of all
-/// tokens of a workspace together. An invitation by a token doesn't count for its owner, because
-/// other people may have created the token.
-pub const INVITATIONS_PER_HOUR: i64 = 50;
 
 /// The operations on invitations.
 #[derive(Clone, Copy)]

@@ -5,7 +5,8 @@ use domain::{access::Permission, ids::InvitationId, names::Slug};
 use super::Invitations;
 use crate::{
     OpContext, ServiceError, access,
-    audit::{Change, hold_end, record},
+    audit::{hold_end, record},
+    kernel::Change,
     store::invitations as store,
 };
 

@@ -10,12 +10,10 @@ mod fold;
 mod guess;
 mod lexicon;
 mod phrases;
-mod place;
 mod rule;
 mod runs;
 mod words;
 
-pub(crate) use place::about;
 pub use rule::PASSWORD_MIN;
 use rule::{PASSWORD_MAX_BYTES, check_strength};
 
@@ -29,10 +27,9 @@ use uuid::Uuid;
 
 use crate::{
     OpContext, ServiceError,
-    context::Actor,
     entropy::{self, Entropy},
+    kernel::{Actor, network},
     secret::Password,
-    sessions::network,
     work::{Heavy, Kind, Pool},
 };
 
@@ -198,6 +195,11 @@ fn hash_now(password: &[u8], salt: &[u8]) -> Result<String, ServiceError> {
 
 fn is_current(stored: &str) -> bool {
     stored.starts_with(&format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$"))
+}
+
+/// Combines what is known about a person and about the place.
+pub(crate) fn about<'a>(person: &[&'a str], place: &'a [String]) -> Vec<&'a str> {
+    person.iter().copied().chain(place.iter().map(String::as_str)).collect()
 }
 
 #[cfg(test)]

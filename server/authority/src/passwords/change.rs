@@ -8,8 +8,10 @@ use time::OffsetDateTime;
 use super::{Passwords, person, unchanged};
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, Refusal, RefusalKind, record},
+    audit::record,
+    kernel::Change,
     password::{PasswordCheck, Tenant, is_same},
+    refusals::{Refusal, RefusalKind},
     secret::{KnownBrowser, Password, SessionSecret},
     sessions::{Account, Throttle, proven},
     shares::Holder,

@@ -8,11 +8,12 @@ use time::{Duration, OffsetDateTime};
 use super::Passwords;
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, record},
-    authority::Inner,
+    access::{check_owner, locked, manages_one},
+    audit::record,
+    kernel::Change,
     secret::PasswordLinkSecret,
+    state::Inner,
     store::passwords as store,
-    users::{check_owner, locked, manages_one},
 };
 
 const LIFETIME: Duration = Duration::hours(24);

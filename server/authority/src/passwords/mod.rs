@@ -31,11 +31,11 @@ use domain::{session::Visitor, token::UserSummary};
 
 use crate::{
     OpContext, ServiceError,
-    authority::Inner,
-    context::Actor,
+    kernel::Actor,
     password::{Tenant, about},
     secret::Password,
     sessions::Throttle,
+    state::Inner,
 };
 
 /// The operations on passwords of people.

@@ -8,9 +8,10 @@ use serde_json::json;
 use super::{Passwords, unchanged};
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, Refusal, RefusalKind, record},
-    callers::hold,
+    audit::record,
+    kernel::Change,
     password::{PasswordCheck, Tenant},
+    refusals::{Refusal, RefusalKind},
     secret::{Password, PasswordLinkSecret},
     sessions::Throttle,
     shares::Holder,
@@ -18,6 +19,7 @@ use crate::{
         passwords::{self as store, Descent},
         person_stops, sessions, users,
     },
+    transaction::callers::hold,
 };
 
 /// The name of a link in the log of refusals.

@@ -5,11 +5,10 @@ use domain::{access::Permission, policy::PolicyRules, policy_view::PolicyView};
 use super::{Policies, PolicyLevel, open, show::view};
 use crate::{
     OpContext, ServiceError,
-    access::Tenant,
-    audit::{Change, record},
-    callers::RULES,
+    audit::record,
+    kernel::{Change, Subject, Tenant},
     store::{policies as store, workspaces},
-    verification::Subject,
+    transaction::callers::RULES,
 };
 
 impl Policies<'_> {

@@ -2,8 +2,7 @@
 
 use domain::{policy::PolicyRules, problem::FieldError, token_text};
 
-use super::pattern;
-use crate::{ServiceError, work::Heavy};
+use crate::{ServiceError, patterns, work::Heavy};
 
 /// Longest lifetime or grace that a rule may name: a hundred years, in seconds.
 const SECONDS_MAX: i64 = 3_155_760_000;
@@ -42,7 +41,7 @@ pub(super) fn check(rules: &PolicyRules, heavy: &Heavy) -> Result<(), ServiceErr
         );
     }
     if let Some(pattern) = &rules.name_pattern
-        && let Err(reason) = pattern::compile_new(pattern, heavy)
+        && let Err(reason) = patterns::compile_new(pattern, heavy)
     {
         refuse("name_pattern", reason);
     }

@@ -6,12 +6,9 @@
 
 mod change;
 mod check;
-mod pattern;
 mod preset;
 mod preview;
 mod show;
-
-pub(crate) use pattern::Patterns;
 
 use domain::{access::Permission, names::Slug, policy::PolicyRules};
 use sqlx::PgConnection;
@@ -19,9 +16,9 @@ use uuid::Uuid;
 
 use crate::{
     OpContext, ServiceError,
-    access::{self, Access, Tenant},
-    authority::Inner,
-    context::Actor,
+    access::{self, Access},
+    kernel::{Actor, Tenant},
+    state::Inner,
     store::policies::{self as store, Level},
     work::{Heavy, Kind},
 };

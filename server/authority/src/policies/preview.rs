@@ -13,9 +13,10 @@ use domain::{
 };
 use uuid::Uuid;
 
-use super::{Opened, Patterns, Policies, PolicyLevel, open, tenant};
 use crate::{
     OpContext, ServiceError,
+    patterns::Patterns,
+    policies::{Opened, Policies, PolicyLevel, open, tenant},
     store::{
         policies::{self as store, FitRow, FitSearch, NameRules},
         tokens,

@@ -9,19 +9,16 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-use super::{
-    RENEW_EVERY,
-    history::{Break, Made},
-};
 use crate::{
-    Authority,
-    authority::{Inner, has_these_keys},
+    kernel::Subject,
+    lease::{Break, Made, RENEW_EVERY},
+    state::{Authority, Inner},
     store::{
         self, StoreError, history,
+        instance::has_these_keys,
         replicas::{self, Renewal},
         revisions::{self, RevisionKey},
     },
-    verification::Subject,
 };
 
 /// How long one exchange with the database may take. Two fit into a lease.

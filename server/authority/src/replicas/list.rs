@@ -5,9 +5,10 @@ use std::time::Duration;
 use domain::replica::{InstanceView, Replica as ReplicaView};
 use time::OffsetDateTime;
 
-use super::{LEASE, Replicas};
 use crate::{
     OpContext, ServiceError,
+    lease::LEASE,
+    replicas::Replicas,
     store::{self, replicas::Shown},
 };
 

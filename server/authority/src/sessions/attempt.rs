@@ -3,14 +3,15 @@
 use domain::{ids::UserId, rate_limit::RateLimit};
 use serde_json::json;
 
-use super::throttle::{Throttle, network};
 use crate::{
     OpContext, ServiceError,
-    audit::{Refusal, RefusalKind},
-    authority::Inner,
+    kernel::network,
     password::{PasswordCheck, Tenant},
-    replicas::Transaction,
+    refusals::{Refusal, RefusalKind},
     secret::Password,
+    sessions::throttle::Throttle,
+    state::Inner,
+    transaction::Transaction,
 };
 
 impl Inner {

@@ -9,7 +9,8 @@ use sqlx::PgConnection;
 use super::{Sessions, list::Reach};
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, record},
+    audit::record,
+    kernel::Change,
     store::{sessions as store, users},
 };
 

@@ -13,7 +13,7 @@ use domain::ids::UserId;
 use subtle::ConstantTimeEq as _;
 use time::{Duration, OffsetDateTime};
 
-use crate::{authority::Inner, entropy, secret::KnownBrowser};
+use crate::{entropy, secret::KnownBrowser, state::Inner};
 
 /// How long a browser stays known after it signed in.
 pub const KNOWN_FOR: Duration = Duration::days(30);

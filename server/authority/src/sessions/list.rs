@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 use super::Sessions;
 use crate::{
     OpContext, ServiceError,
-    context::Actor,
+    kernel::Actor,
     store::{
         sessions::{self as store, Filter},
         users,

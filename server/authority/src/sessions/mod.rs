@@ -9,7 +9,6 @@ mod attempt;
 mod end;
 mod known_browser;
 mod list;
-mod met;
 mod resolve;
 mod sign_in;
 mod sign_out;
@@ -17,10 +16,9 @@ mod throttle;
 
 pub(crate) use known_browser::Account;
 pub use known_browser::{COOKIE_SEPARATOR, KNOWN_FOR};
-pub(crate) use met::MetSessions;
 pub use resolve::Resolved;
 pub(crate) use sign_in::proven;
-pub(crate) use throttle::{Throttle, network};
+pub(crate) use throttle::Throttle;
 
 use std::sync::Arc;
 
@@ -31,9 +29,10 @@ use time::OffsetDateTime;
 
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, record},
-    authority::Inner,
+    audit::record,
+    kernel::Change,
     secret::{KnownBrowser, Password, SessionSecret},
+    state::Inner,
     store::sessions::{self as store, NewSession},
 };
 

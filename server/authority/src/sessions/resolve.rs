@@ -9,9 +9,9 @@ use time::Duration;
 use super::Sessions;
 use crate::{
     Actor, Holder, OpContext, ServiceError,
+    facts::{Presenter, Taken},
     secret::SessionSecret,
     store::sessions::{self as store, LiveSession},
-    verification::{Presenter, Taken},
 };
 
 /// How precisely the last use of a session is stored. A page of many requests writes it once.

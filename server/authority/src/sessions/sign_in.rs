@@ -13,9 +13,10 @@ use super::{
 };
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, Refusal, RefusalKind, record},
-    context::Actor,
+    audit::record,
+    kernel::{Actor, Change},
     password::{PasswordCheck, Tenant, about},
+    refusals::{Refusal, RefusalKind},
     secret::Password,
     shares::Holder,
     store::{

@@ -4,9 +4,7 @@ use domain::ids::UserId;
 
 use super::Sessions;
 use crate::{
-    OpContext, ServiceError,
-    audit::{Change, record},
-    secret::SessionSecret,
+    OpContext, ServiceError, audit::record, kernel::Change, secret::SessionSecret,
     store::sessions as store,
 };
 

@@ -30,7 +30,7 @@
 //! - Rows are locked in one order (/48, address, account, pair), so that two attempts
 //!   cannot deadlock.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use domain::{ids::UserId, names::email_key};
 use sqlx::PgConnection;
@@ -40,8 +40,9 @@ use uuid::Uuid;
 use super::{KNOWN_FOR, known_browser::BrowserId};
 use crate::{
     OpContext, ServiceError,
-    authority::Inner,
+    kernel::{network, prefix},
     password::Tenant,
+    state::Inner,
     store::{
         database_time,
         throttles::{self as store, Attempts},
@@ -301,26 +302,12 @@ impl Rule {
     }
 }
 
-/// Returns the network that counts as one source of guesses.
-pub(crate) fn network(address: Option<IpAddr>) -> String {
-    match address.map(|address| address.to_canonical()) {
-        None => "unknown".to_owned(),
-        Some(IpAddr::V4(address)) => address.to_string(),
-        Some(IpAddr::V6(address)) => prefix(address, 64),
-    }
-}
-
 /// Returns the /48 network of an IPv6 address.
 fn site(address: Option<IpAddr>) -> Option<String> {
     match address?.to_canonical() {
         IpAddr::V4(_) => None,
         IpAddr::V6(address) => Some(prefix(address, 48)),
     }
-}
-
-fn prefix(address: Ipv6Addr, length: u32) -> String {
-    let others = 128 - length;
-    format!("{}/{length}", Ipv6Addr::from_bits(address.to_bits() >> others << others))
 }
 
 #[cfg(test)]

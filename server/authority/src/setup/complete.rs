@@ -10,11 +10,10 @@ use domain::{
 use super::{Founding, Setup, link};
 use crate::{
     OpContext, ServiceError, SignedIn,
-    context::Actor,
+    kernel::{Actor, Subject, parse},
     password::Tenant,
     secret::{Password, SetupSecret},
     sessions::{Account, Throttle},
-    verification::Subject,
 };
 
 /// The form behind the set-up link.
@@ -92,20 +91,5 @@ impl Setup<'_> {
             .await?;
         transaction.commit().await?;
         Ok(SignedIn { known_browser: Some(proof), ..signed_in })
-    }
-}
-
-/// Parses one field; adds mistakes to `errors`.
-pub(crate) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
-    field: &str,
-    text: &str,
-    errors: &mut Vec<FieldError>,
-) -> Option<T> {
-    match text.parse() {
-        Ok(value) => Some(value),
-        Err(error) => {
-            errors.push(FieldError::new(field, error));
-            None
-        }
     }
 }

@@ -8,14 +8,15 @@ use domain::{
     token::UserSummary,
 };
 
-use super::{Founding, Setup, complete::parse, email_taken};
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, record},
+    audit::record,
+    kernel::{Change, Subject, parse},
     password::{Tenant, about},
     secret::Password,
+    setup::{Founding, Setup},
     store::{addresses, instance, users},
-    verification::Subject,
+    users::email_taken,
 };
 
 /// An administrator to create.

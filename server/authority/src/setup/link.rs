@@ -7,7 +7,7 @@ use time::Duration;
 use super::Setup;
 use crate::{
     OpContext, ServiceError,
-    audit::{Refusal, RefusalKind},
+    refusals::{Refusal, RefusalKind},
     secret::SetupSecret,
     store::instance,
 };

@@ -8,7 +8,6 @@ mod create_admin;
 mod link;
 
 pub use complete::SetupForm;
-pub(crate) use complete::parse;
 pub use create_admin::NewAdmin;
 
 use domain::{
@@ -22,10 +21,11 @@ use sqlx::PgConnection;
 
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, adopt_anew, record},
-    authority::Inner,
-    context::Actor,
-    store::{StoreError, instance, members, users, workspaces},
+    audit::{adopt_anew, record},
+    kernel::{Actor, Change},
+    state::Inner,
+    store::{instance, members, users, workspaces},
+    users::email_taken,
 };
 
 /// First start.
@@ -123,16 +123,5 @@ fn first_slug(name: &DisplayName) -> Result<Slug, ServiceError> {
     match Slug::suggested_by(name.as_ref()) {
         Some(slug) => Ok(slug),
         None => "workspace-1".parse().map_err(ServiceError::internal),
-    }
-}
-
-pub(crate) fn email_taken(error: StoreError) -> ServiceError {
-    if error.violates("users_email_unique") || error.violates("users_email_key_unique") {
-        ServiceError::AlreadyExists(domain::problem::FieldError::new(
-            "email",
-            "is in use by another user",
-        ))
-    } else {
-        error.into()
     }
 }

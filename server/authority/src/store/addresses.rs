@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::locks;
+use crate::store::locks;
 
 /// A user from version 0.1 whose address looks like that of another user. Both are found only by
 /// the exact spelling of their addresses, or by their ids.

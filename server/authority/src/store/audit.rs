@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{StoreError, page};
-use crate::{access::Tenant, audit::AuditRecord};
+use crate::kernel::{AuditRecord, Tenant};
 
 /// Returns the latest rows of a workspace, newest first.
 pub(crate) async fn recent(

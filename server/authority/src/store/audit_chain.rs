@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::audit::{Event, Head, Link};
+use crate::kernel::{Event, Head, Link};
 
 /// The locked head of a chain.
 pub(crate) struct LockedHead {

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::audit::{ChainedEvent, Event, Head, Link};
+use crate::kernel::{ChainedEvent, Event, Head, Link};
 
 struct Row {
     id: i64,

@@ -13,7 +13,7 @@ use super::{
     stops::{self, Records, Stoppers},
     tokens_change::StoppedBy,
 };
-use crate::{access::Tenant, audit::Author};
+use crate::kernel::{Author, Tenant};
 
 /// How descendants are stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

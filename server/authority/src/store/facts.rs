@@ -496,7 +496,7 @@ pub(crate) fn apart(facts: Facts) -> (Bare, Surroundings) {
 /// Returns the row of a token with these scopes, whose owner's membership has these grants.
 #[cfg(test)]
 pub(crate) fn unread(granted: &[String], grants: &[String]) -> Unread {
-    let (bare, surroundings) = apart(crate::verification::known::facts(1, 7));
+    let (bare, surroundings) = apart(crate::kernel::known::facts(1, 7));
     let rights = serde_json::json!([{
         "audience": "tables", "scopes": granted, "exact": granted, "patterns": [], "retired": [],
     }]);

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::{access::Tenant, keys::Digest};
+use crate::{kernel::Tenant, keys::Digest};
 
 /// Returns whether any imported secret exists.
 pub(crate) async fn exist(connection: &mut PgConnection) -> Result<bool, StoreError> {

@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::StoreError;
+use crate::keys::Keys;
 
 /// Returns the check value of the keys, or `None` if the instance is not set up.
 pub(crate) async fn key_check(
@@ -73,4 +74,13 @@ pub(crate) async fn setup_link(
 pub(crate) async fn delete_setup_link(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query!("DELETE FROM setup_links").execute(connection).await?;
     Ok(())
+}
+
+/// Returns whether the instance was set up with these keys; `None` while it is not set up.
+pub(crate) async fn has_these_keys(
+    connection: &mut PgConnection,
+    keys: &Keys,
+) -> Result<Option<bool>, StoreError> {
+    let check = key_check(connection).await?;
+    Ok(check.map(|check| keys.made(&check)))
 }

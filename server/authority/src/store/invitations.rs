@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{StoreError, members, secrets::parse_all, tokens};
-use crate::access::Tenant;
+use crate::kernel::Tenant;
 
 /// An invitation to insert.
 pub(crate) struct NewInvitation<'a> {

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{StoreError, invitations::Inviter, members, secrets::parse_all};
-use crate::access::Tenant;
+use crate::kernel::Tenant;
 
 /// The sender whose invitations are checked.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{StoreError, secrets::parse_all};
-use crate::{access::Tenant, shares::About};
+use crate::kernel::{About, Tenant};
 
 /// Parses the patterns of a membership's row. They are those of `audience_grants`, unless a 0.1
 /// server, which does not have that column, has changed `grants` since.

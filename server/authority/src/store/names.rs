@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::access::Tenant;
+use crate::kernel::Tenant;
 
 /// Folds a name to its key: names with equal keys count as the same name.
 ///

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::audit::Author;
+use crate::kernel::Author;
 
 /// A person stop.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ pub(crate) async fn claim(connection: &mut PgConnection) -> Result<Option<Person
 }
 
 /// Returns the people of a person stop, to whom another server may have added some, or `None`
-/// if the stop is finished. The caller holds [`crate::locks::people`], under which person
+/// if the stop is finished. The caller holds [`crate::store::locks::people`], under which person
 /// stops change.
 pub(crate) async fn ended(
     connection: &mut PgConnection,

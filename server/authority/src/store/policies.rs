@@ -3,14 +3,14 @@
 use domain::{
     ids::{TokenId, WorkspaceId},
     names::Slug,
-    policy::PolicyRules,
+    policy::{Policy, PolicyRules},
 };
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::access::Tenant;
+use crate::kernel::Tenant;
 
 /// The policy of one level: its rules, its version, and when it last changed. A level whose policy
 /// was never set has no rules and version 0.
@@ -26,6 +26,13 @@ pub(crate) struct Level {
 pub(crate) struct Levels {
     pub(crate) instance: PolicyRules,
     pub(crate) workspace: PolicyRules,
+}
+
+impl Levels {
+    /// Returns the policy in force in the workspace.
+    pub(crate) fn in_force(&self) -> Policy {
+        Policy::in_force(&self.instance, &self.workspace)
+    }
 }
 
 struct PolicyRow {

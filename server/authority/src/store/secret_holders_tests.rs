@@ -551,7 +551,7 @@ async fn lineage_reads_no_rows_of_changes(pool: PgPool) {
     .await
     .unwrap();
     let before = rows_read(&mut sql).await;
-    let tenant = crate::access::Tenant::of_stopped_token(workspace);
+    let tenant = crate::kernel::Tenant::of_stopped_token(workspace);
     let found =
         crate::store::stops::lineage(&mut sql, tenant, (TokenId(asks), TokenId(other)), START)
             .await

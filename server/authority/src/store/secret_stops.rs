@@ -5,8 +5,12 @@ use domain::ids::{UserId, WorkspaceId};
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::StoreError;
-use crate::audit::Author;
+use super::{StoreError, secret_holders::Sought};
+use crate::kernel::Author;
+
+/// The scopes of `tessera` with which a person who knows a secret can return or obtain
+/// other secrets.
+pub(crate) const RETURNING: [&str; 3] = ["tokens:write", "tokens:reveal", "members:write"];
 
 /// The tokens that a secret stop disables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,22 @@ pub(crate) struct SecretStop {
     pub(crate) by: Option<UserId>,
     /// The author of the change, for the audit rows.
     pub(crate) author: Author,
+}
+
+impl SecretStop {
+    /// Returns the search for the tokens that this stop disables.
+    pub(crate) fn sought<'a>(&self, scopes: &'a [String]) -> Sought<'a> {
+        let sought = Sought { workspace: self.workspace, enabled: true, ..Sought::default() };
+        match self.of {
+            Of::KnownTo(user) => Sought { known_to: Some(user), scopes: Some(scopes), ..sought },
+            Of::ActingAs(user) => Sought { user: Some(user), for_managers: true, ..sought },
+        }
+    }
+}
+
+/// Returns [`RETURNING`] as a parameter of a query.
+pub(crate) fn returning() -> Vec<String> {
+    RETURNING.map(ToOwned::to_owned).to_vec()
 }
 
 struct Row {

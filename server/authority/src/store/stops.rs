@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{StoreError, tokens_change::StoppedBy, touched_one};
-use crate::access::Tenant;
+use crate::kernel::Tenant;
 
 /// The tokens, themselves created by other tokens, that disabled or expired a token. A field is
 /// `None` if any other actor did.

@@ -18,7 +18,7 @@ use super::{
     secrets::{columns_of, parse_all, rate_limit},
     tokens_change::StoppedBy,
 };
-use crate::access::Tenant;
+use crate::kernel::Tenant;
 
 /// A token to insert.
 pub(crate) struct NewToken<'a> {

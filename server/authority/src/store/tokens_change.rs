@@ -17,7 +17,7 @@ use super::{
     tokens::{micros, words},
     touched_one,
 };
-use crate::access::Tenant;
+use crate::kernel::Tenant;
 
 /// The values of all fields of a token that can be changed.
 pub(crate) struct Values<'a> {

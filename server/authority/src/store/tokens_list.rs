@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{StoreError, page, tokens::TokenRow};
-use crate::access::Tenant;
+use crate::kernel::Tenant;
 
 /// The maximum number of tokens that count as few: more than the longest page, and still fast
 /// to read.

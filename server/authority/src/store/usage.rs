@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::{access::Tenant, usage::Counts};
+use crate::kernel::{Counts, Tenant};
 
 /// The last use of a token.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{StoreError, members};
-use crate::access::Tenant;
+use crate::kernel::Tenant;
 
 /// The time before expiry in which a token counts as expiring soon.
 const EXPIRING: Duration = Duration::days(14);

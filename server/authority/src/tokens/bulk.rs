@@ -11,8 +11,8 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
-    replicas::Transaction,
     store::descendants::DescendantStop,
+    transaction::Transaction,
 };
 
 /// The maximum number of tokens in one call.

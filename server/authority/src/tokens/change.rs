@@ -8,10 +8,10 @@ use super::lifting::foresee;
 use crate::{
     OpContext, ServiceError,
     access::Access,
-    audit::{Change, record},
-    replicas::Transaction,
+    audit::record,
+    kernel::{Change, Subject},
     store::{callers::wait_for_locks, tokens as store, tokens_change},
-    verification::Subject,
+    transaction::Transaction,
 };
 
 /// How long a change that stops a token waits for locks. It is longer than for other changes

@@ -26,18 +26,17 @@ use uuid::Uuid;
 
 use super::{change::snapshot, containment::record_of_stop, portions::By};
 use crate::{
-    Authority, OpContext, ServiceError,
-    access::{Access, Tenant},
-    audit::{Author, Change, record_all},
-    authority::Inner,
-    context::Actor,
-    replicas::Transaction,
+    OpContext, ServiceError,
+    access::Access,
+    audit::record_all,
+    kernel::{Actor, Author, Change, Subject, Tenant},
+    state::{Authority, Inner},
     store::{
         StoreError,
         descendants::{self, DescendantStop},
         invitations_open, policies, tokens as store,
     },
-    verification::Subject,
+    transaction::Transaction,
 };
 
 pub(crate) use crate::store::descendants::How;
@@ -77,7 +76,7 @@ pub(crate) async fn note(
 ) -> Result<(), ServiceError> {
     if let Some(stop) = stop_of(transaction, ctx, reach, parent, how).await? {
         descendants::insert(transaction, &stop, false).await?;
-        transaction.stops_descendants(stop);
+        transaction.stops_descendants(stop, |inner, stop| Box::pin(inner.stop_descendants(stop)));
     }
     Ok(())
 }
@@ -123,7 +122,7 @@ pub(super) async fn follow_some(
             author: by.author.clone(),
         };
         descendants::insert(transaction, &stop, false).await?;
-        transaction.stops_descendants(stop);
+        transaction.stops_descendants(stop, |inner, stop| Box::pin(inner.stop_descendants(stop)));
     }
     Ok(())
 }

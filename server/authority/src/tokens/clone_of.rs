@@ -18,7 +18,6 @@ use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     store::{policies, secrets_change, tokens as store},
-    workspaces::effective_policy,
 };
 
 impl Tokens<'_> {
@@ -74,7 +73,7 @@ async fn draft_of(
     origin: Token,
     name: String,
 ) -> Result<TokenDraft, ServiceError> {
-    let policy = effective_policy(&policies::levels(connection, access.tenant()).await?);
+    let policy = policies::levels(connection, access.tenant()).await?.in_force();
     let working = secrets_change::working(connection, origin.id, ctx.now).await?;
     let made_at = working.iter().find(|secret| secret.current).map(|secret| secret.created_at);
     let before = Before {

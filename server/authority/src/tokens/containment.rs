@@ -14,7 +14,7 @@ use super::{draft::CheckedDraft, lifting::Lifting};
 use crate::{
     OpContext, ServiceError,
     access::Access,
-    context::Actor,
+    kernel::Actor,
     store::{
         descendants::{DescendantStop, How},
         stops::{self, Stoppers},

@@ -5,6 +5,8 @@
 //! in one transaction that checks the limits under a row lock. After the commit, the secret is
 //! returned, once.
 
+use std::sync::Arc;
+
 use domain::{
     access::Permission,
     ids::{SecretId, TokenId},
@@ -29,9 +31,8 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
-    audit::{Change, record},
-    context::Actor,
-    replicas::Transaction,
+    audit::record,
+    kernel::{Actor, Change},
     secret::TokenSecret,
     store::{
         catalogues::{self, StoredCatalogue},
@@ -40,7 +41,8 @@ use crate::{
         tokens::{self as store, NewToken},
         wait_briefly, workspaces,
     },
-    workspaces::effective_policy,
+    transaction::Transaction,
+    work::{Heavy, Kind},
 };
 
 impl Tokens<'_> {
@@ -81,7 +83,7 @@ impl Tokens<'_> {
         origin: Option<TokenId>,
     ) -> Result<MintedToken, ServiceError> {
         let levels = policies::levels(connection, access.tenant()).await?;
-        let policy = effective_policy(&levels);
+        let policy = levels.in_force();
         let catalogues = catalogues::all(connection).await?;
         let mut errors = Vec::new();
         let user = holder(connection, ctx, access, draft.user.as_deref(), &mut errors).await?;
@@ -344,7 +346,13 @@ impl Tokens<'_> {
         policy: &Policy,
         name: &TokenName,
     ) -> Result<Result<(), FieldError>, ServiceError> {
-        self.inner.check_name_pattern(access.workspace.id.0, policy, name.as_ref()).await
+        if policy.name_patterns.is_empty() {
+            return Ok(Ok(()));
+        }
+        let (patterns, policy, name) =
+            (Arc::clone(&self.inner.patterns), policy.clone(), name.to_string());
+        let check = move |heavy: &Heavy| patterns.check_name(&policy, &name, heavy);
+        self.inner.work.run(Kind::Name, access.workspace.id.0, check).await
     }
 }
 

@@ -10,11 +10,10 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
-    audit::{Change, record},
-    context::Actor,
-    replicas::Transaction,
+    audit::record,
+    kernel::{Actor, Change, Subject},
     store::{secrets_change, tokens_change},
-    verification::Subject,
+    transaction::Transaction,
 };
 
 impl Tokens<'_> {

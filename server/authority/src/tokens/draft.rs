@@ -18,12 +18,15 @@ use ipnet::IpNet;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{
-    draft_grants::{CheckedGrants, Held},
-    fields::{ip_allow, keep, not_before, rate_limit},
-    reach::may_be_recoverable,
+use crate::{
+    access::Held,
+    store::catalogues::StoredCatalogue,
+    tokens::{
+        draft_grants::CheckedGrants,
+        fields::{ip_allow, keep, not_before, rate_limit},
+        reach::may_be_recoverable,
+    },
 };
-use crate::store::catalogues::StoredCatalogue;
 
 /// A token to create, as a surface received it.
 #[derive(Clone, Debug)]

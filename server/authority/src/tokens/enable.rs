@@ -11,10 +11,10 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
-    invitations::close_fallen_of_token,
-    replicas::Transaction,
+    fallen_invitations::close_fallen_of_token,
+    kernel::Subject,
     store::{stops, tokens_change},
-    verification::Subject,
+    transaction::Transaction,
 };
 use domain::{access::Permission, ids::TokenId, token::Token};
 

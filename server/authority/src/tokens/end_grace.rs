@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     OpContext, ServiceError, access,
+    kernel::Subject,
     store::{secrets_change, tokens_change},
-    verification::Subject,
 };
 
 impl Tokens<'_> {

@@ -20,12 +20,12 @@ use crate::{
     OpContext, ServiceError,
     access::Access,
     audit::hold_end,
-    replicas::Transaction,
     store::{
         members,
         secret_holders::{self as store, ExposedToken, Sought},
         tokens_change, users, wait_briefly,
     },
+    transaction::Transaction,
 };
 
 /// The maximum number of tokens in the list.

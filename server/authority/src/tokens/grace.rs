@@ -6,7 +6,7 @@ use domain::{ids::SecretId, problem::FieldError};
 use time::{Duration, OffsetDateTime};
 
 use super::renewal::NOT_RENEWABLE;
-use crate::{OpContext, ServiceError, context::Actor, store::secrets_change::WorkingSecret};
+use crate::{OpContext, ServiceError, kernel::Actor, store::secrets_change::WorkingSecret};
 
 /// Refuses a replaced secret if the newer one was used, so that a leaked old secret cannot obtain
 /// the newer one or its successor.

@@ -15,29 +15,25 @@
 use std::{pin::pin, str::FromStr, time::Duration};
 
 use domain::ids::{TokenId, UserId, WorkspaceId};
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::portions::{By, by_workspace};
 use crate::{
-    Actor, Authority, OpContext, ServiceError,
-    access::Tenant,
-    authority::Inner,
-    replicas::Transaction,
+    Actor, OpContext, ServiceError,
+    kernel::Tenant,
+    state::{Authority, Inner},
     store::{
         StoreError, descendants,
         secret_holders::{self, Sought},
-        secret_stops::{self as store, SecretStop},
+        secret_stops::{self as store, SecretStop, returning},
     },
+    transaction::Transaction,
 };
 
 pub(crate) use crate::store::secret_stops::Of;
 
-/// The scopes of `tessera` with which a person who knows a secret can return or obtain
-/// other secrets.
-const RETURNING: [&str; 3] = ["tokens:write", "tokens:reveal", "members:write"];
 /// How long the background task works on one workspace of a note before it turns to the next one.
 /// It is longer than the wait for a lock, whose queue is fair.
 const TURN: Duration = Duration::from_secs(12);
@@ -103,38 +99,6 @@ pub(crate) async fn note(
     Ok(stop)
 }
 
-/// Returns the search criteria of a note.
-fn sought<'a>(stop: &SecretStop, scopes: &'a [String]) -> Sought<'a> {
-    let sought = Sought { workspace: stop.workspace, enabled: true, ..Sought::default() };
-    match stop.of {
-        Of::KnownTo(user) => Sought { known_to: Some(user), scopes: Some(scopes), ..sought },
-        Of::ActingAs(user) => Sought { user: Some(user), for_managers: true, ..sought },
-    }
-}
-
-fn returning() -> Vec<String> {
-    RETURNING.map(ToOwned::to_owned).to_vec()
-}
-
-/// Returns whether a note says that this token is to be disabled. The caller holds the lock of
-/// changes by tokens of the workspace.
-pub(crate) async fn is_being_disabled(
-    connection: &mut PgConnection,
-    workspace: WorkspaceId,
-    token: TokenId,
-    now: OffsetDateTime,
-) -> Result<bool, ServiceError> {
-    let ids = [token.0];
-    for stop in store::in_workspace(connection, workspace).await? {
-        let scopes = returning();
-        let sought = Sought { ids: Some(&ids), ..sought(&stop, &scopes) };
-        if !secret_holders::exposed(connection, None, &sought, now).await?.is_empty() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 impl Authority {
     /// Disables the tokens of all notes that no other server is working on. First re-checks the
     /// accounts whose passwords were expired, because the attribution of their tokens depends
@@ -183,7 +147,7 @@ impl Inner {
     ) -> Result<i64, ServiceError> {
         let epoch = self.history.epoch();
         let scopes = returning();
-        let sought = sought(stop, &scopes);
+        let sought = stop.sought(&scopes);
         let mut disabled = 0;
         if let (None, Of::KnownTo(person)) = (stop.workspace, stop.of) {
             // What the person has under way may still make a token that the search would not find.

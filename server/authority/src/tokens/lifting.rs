@@ -21,20 +21,10 @@ use sqlx::PgConnection;
 
 use crate::{
     OpContext, ServiceError,
-    access::Access,
-    context::Actor,
+    access::{Access, Foreseen},
+    kernel::Actor,
     store::stops::{self, Lineage, Stoppers},
 };
-
-/// The relation of the calling token to another one, read before the other one is locked.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Foreseen {
-    asks: TokenId,
-    other: TokenId,
-    lineage: Lineage,
-    /// The last row of the workspace's log at that time.
-    last_row: i64,
-}
 
 /// Reads the relation of the calling token to another one before that one is locked. Reading takes
 /// longer the more log rows the tokens have, and no other change of a locked token can proceed.

@@ -8,6 +8,7 @@ pub(crate) mod change;
 pub(crate) mod children;
 mod clone_of;
 mod compare;
+mod consequences;
 mod containment;
 mod create;
 mod delete;
@@ -20,6 +21,7 @@ mod expire;
 mod exposed;
 mod fields;
 mod grace;
+pub(crate) mod joining;
 pub(crate) mod known;
 mod lifting;
 mod list;
@@ -43,14 +45,12 @@ pub(crate) use self::{
     containment::{disabler, fix_bounds},
     create::{check_names, check_room, has_room, keep_room, parent},
     draft::{CheckedDraft, Rules},
-    draft_grants::Held,
-    exposed::{Acting, effective_scopes, lock_acting},
+    exposed::{Acting, lock_acting},
     grace::{refuse_superseded, renewable},
-    lifting::Foreseen,
     portions::By,
     reach::{grantable, holder, keep_holders, may_see_secret, rights},
     unread::read_before_change,
-    widening::{bounds, bounds_of_facts, inherit},
+    widening::{bounds, inherit},
 };
 pub use bulk::{BULK_MAX, BulkAction, BulkOutcome};
 pub use draft::{Recoverable, TokenDraft};
@@ -60,7 +60,7 @@ pub use update::{Edit, TokenPatch};
 
 use domain::token::Token;
 
-use crate::{authority::Inner, secret::TokenSecret};
+use crate::{secret::TokenSecret, state::Inner};
 
 /// The operations on tokens.
 #[derive(Clone, Copy)]

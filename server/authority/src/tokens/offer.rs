@@ -12,13 +12,15 @@ use domain::{
 };
 use uuid::Uuid;
 
-use super::{
-    Tokens,
-    compare::Reach,
-    draft_grants::Held,
-    reach::{grantable, rights},
+use crate::{
+    OpContext, ServiceError,
+    access::{self, Held},
+    tokens::{
+        Tokens,
+        compare::Reach,
+        reach::{grantable, rights},
+    },
 };
-use crate::{OpContext, ServiceError, access};
 
 /// The scopes that a caller can grant: a token those that it holds itself, a person those that
 /// their membership grants.

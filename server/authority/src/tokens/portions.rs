@@ -16,17 +16,16 @@ use super::{
 };
 use crate::{
     OpContext, ServiceError,
-    access::Tenant,
-    audit::{Author, Change, record_all},
-    authority::Inner,
-    replicas::Transaction,
+    audit::record_all,
+    kernel::{Author, Change, Subject, Tenant},
+    state::Inner,
     store::{
         invitations_open, limit_statements,
         secret_holders::{self, Sought},
         secret_stops, stops, tokens as store,
         tokens_change::StoppedBy,
     },
-    verification::Subject,
+    transaction::Transaction,
 };
 
 /// The maximum number of tokens that one transaction disables.

@@ -15,21 +15,20 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use super::{
-    draft_grants::Held,
-    lifting::Lifting,
-    widening::{Grantor, Shortfall, bounds},
-};
 use crate::{
     OpContext, ServiceError,
-    access::Access,
-    context::Actor,
-    replicas::Transaction,
+    access::{Access, Held},
+    kernel::Actor,
     store::{
         catalogues::StoredCatalogue,
         users::{self, User},
         workspaces,
     },
+    tokens::{
+        lifting::Lifting,
+        widening::{Grantor, Shortfall, bounds},
+    },
+    transaction::Transaction,
 };
 
 /// Returns the scopes that the calling token may pass on; `None` for callers that are not tokens.

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use time::Duration;
 
 use super::grace::end_of_secret;
-use crate::{OpContext, ServiceError, access::Access, context::Actor, store::tokens_change};
+use crate::{OpContext, ServiceError, access::Access, kernel::Actor, store::tokens_change};
 
 /// The lifetime that is recorded for an end that the token itself cannot renew.
 pub(super) const NOT_RENEWABLE: Duration = Duration::MICROSECOND;

@@ -13,13 +13,13 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
-    audit::{Change, record},
-    authority::Inner,
-    context::Actor,
+    audit::record,
+    kernel::{Actor, Change},
     keys::{Sealed, Unsealable},
-    replicas::Transaction,
     secret::TokenSecret,
+    state::Inner,
     store::secrets_change,
+    transaction::Transaction,
 };
 
 impl Tokens<'_> {

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use super::Tokens;
-use crate::{
-    Actor, OpContext, ServiceError, Verification,
-    verification::{Presenter, Subject},
-};
+use crate::{Actor, OpContext, ServiceError, facts::Presenter, kernel::Subject};
 
 impl Tokens<'_> {
     /// Deletes the token that has this secret. Knowing the secret is sufficient for anonymous
@@ -26,8 +23,7 @@ impl Tokens<'_> {
         // Don't use the cache: it may still say that the secret is unknown, and "revoked" must
         // be true.
         let from = Presenter::at(ctx.client_ip);
-        let verification = Verification { inner: self.inner };
-        let Some(facts) = verification.in_database(presented, from).await? else {
+        let Some(facts) = self.inner.in_database(presented, from).await? else {
             return Ok(());
         };
         let id = facts.token_id;

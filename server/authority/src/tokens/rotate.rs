@@ -31,16 +31,15 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
-    context::Actor,
-    invitations::close_fallen_of_token,
-    replicas::Transaction,
+    fallen_invitations::close_fallen_of_token,
+    kernel::Actor,
     secret::TokenSecret,
     store::{
         policies,
         secrets_change::{self as secrets, WorkingSecret},
         stops, tokens_change,
     },
-    workspaces::effective_policy,
+    transaction::Transaction,
 };
 
 /// The longest grace if policy sets none.
@@ -179,7 +178,7 @@ impl Tokens<'_> {
         if let (By::Itself, Actor::Token(facts)) = (by, &ctx.actor) {
             refuse_superseded(working, facts.secret.id)?;
         }
-        let policy = effective_policy(&policies::levels(connection, access.tenant()).await?);
+        let policy = policies::levels(connection, access.tenant()).await?.in_force();
         if by == By::Itself && !policy.self_rotate {
             return Err(ServiceError::Forbidden(
                 "The policy of this workspace does not let tokens rotate themselves.",

@@ -3,7 +3,7 @@
 use domain::{access::Permission, ids::TokenId, names::Slug, token::Token};
 
 use super::Tokens;
-use crate::{OpContext, ServiceError, access, store::tokens as store};
+use crate::{OpContext, ServiceError, access, kernel::Tenant, store::tokens as store};
 
 impl Tokens<'_> {
     /// Returns a token's record, which never contains its secret.
@@ -41,7 +41,7 @@ impl Tokens<'_> {
             return Err(ServiceError::Unauthenticated);
         };
         let mut connection = self.inner.connection().await?;
-        let tenant = access::Tenant::of_own_token(facts);
+        let tenant = Tenant::of_own_token(facts);
         store::by_id(&mut connection, tenant, facts.token_id, ctx.now)
             .await?
             .ok_or(ServiceError::NotFound("token"))

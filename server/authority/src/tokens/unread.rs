@@ -17,9 +17,10 @@ use time::OffsetDateTime;
 
 use super::Tokens;
 use crate::{
-    OpContext, ServiceError, locks,
+    OpContext, ServiceError,
     store::{
         catalogues::{self, StoredCatalogue},
+        locks,
         unread::{self as store, Doubt, Unread, UnreadScope},
     },
 };

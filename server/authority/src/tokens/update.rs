@@ -38,8 +38,8 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
-    invitations::close_fallen_of_token,
-    replicas::Transaction,
+    fallen_invitations::close_fallen_of_token,
+    kernel::Subject,
     store::{
         catalogues::{self, StoredCatalogue},
         policies as levels, secrets_change,
@@ -47,8 +47,7 @@ use crate::{
         tokens_change::{self, Values},
         unread, workspaces,
     },
-    verification::Subject,
-    workspaces::effective_policy,
+    transaction::Transaction,
 };
 
 /// A change of an optional value.
@@ -122,7 +121,7 @@ impl Tokens<'_> {
         let ctx = &ctx;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
-        let policy = effective_policy(&levels::levels(&mut transaction, access.tenant()).await?);
+        let policy = levels::levels(&mut transaction, access.tenant()).await?.in_force();
         // Check before locking anything, because the check may wait in a queue.
         let pattern = match patch.name.as_ref().map(|text| text.parse::<TokenName>()) {
             Some(Ok(name)) => self.check_pattern(&access, &policy, &name).await?,

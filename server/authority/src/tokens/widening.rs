@@ -6,7 +6,6 @@
 
 use domain::{
     bounds::{Bounds, earlier},
-    decision::Facts,
     expiry::ExpiryChoice,
     ids::WorkspaceId,
     problem::FieldError,
@@ -23,7 +22,11 @@ use super::{
     reach::may_act_as,
 };
 use crate::{
-    OpContext, ServiceError, access::Access, context::Actor, replicas::Transaction, store::users,
+    OpContext, ServiceError,
+    access::Access,
+    kernel::{Actor, bounds_of_facts},
+    store::users,
+    transaction::Transaction,
 };
 
 /// The reason why an editor cannot grant what a token can do.
@@ -151,15 +154,6 @@ pub(crate) fn bounds(ctx: &OpContext) -> Option<Bounds> {
     match &ctx.actor {
         Actor::Token(facts) => Some(bounds_of_facts(facts)),
         Actor::Anonymous | Actor::Operator | Actor::User(_) | Actor::Restricted(_) => None,
-    }
-}
-
-/// Returns the bounds of a token and of the secret that it presents.
-pub(crate) fn bounds_of_facts(facts: &Facts) -> Bounds {
-    Bounds {
-        expires_at: earlier(facts.expires_at, facts.secret.expires_at),
-        ip_allow: facts.ip_allow.clone(),
-        rate_limit: facts.rate_limit,
     }
 }
 

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{Format, Transfer, csv};
 use crate::{
     AuditRecord, OpContext, ServiceError,
-    context::Actor,
+    kernel::Actor,
     work::{Heavy, Kind},
 };
 

@@ -29,10 +29,11 @@ use super::{
 use crate::{
     OpContext, ServiceError, TokenDraft,
     access::{self, Access},
-    audit::{Author, Change, record, record_all},
-    context::Actor,
+    audit::{record, record_all},
+    facts::Presenter,
+    kernel::{Actor, Author, Change, limits::COLLISIONS_MAX},
     keys::Digest,
-    policies::Patterns,
+    patterns::Patterns,
     store::{
         catalogues::{self, StoredCatalogue},
         imports,
@@ -44,17 +45,13 @@ use crate::{
         CheckedDraft, Rules, STEPS_MAX, bounds, check_names, check_room, fix_bounds, grantable,
         has_room, holder, inherit, keep_holders, keep_room, parent, renewable, rights, snapshot,
     },
-    verification::Presenter,
     work::{Heavy, Kind},
-    workspaces::effective_policy,
 };
 
 /// Most rows of a file.
 pub const ROWS_MAX: usize = 1_000;
 /// Most mistakes that are reported.
 const ERRORS_MAX: usize = 100;
-/// Most imports within a day, for a caller or a workspace, that name a secret of another workspace.
-pub(crate) const COLLISIONS_MAX: i64 = 5;
 /// Most imported rows within a day, for each workspace, that do not count as unknown tokens.
 pub(crate) const FREE_A_DAY: i64 = 20_000;
 /// Rows that are checked before other tasks get their turn.
@@ -415,7 +412,7 @@ impl InForce {
         access: &Access,
     ) -> Result<Arc<Self>, ServiceError> {
         let levels = policies::levels(connection, access.tenant()).await?;
-        let policy = effective_policy(&levels);
+        let policy = levels.in_force();
         let catalogues = catalogues::all(connection).await?;
         let (grants, bounds) = (access.grants.clone(), bounds(ctx));
         Ok(Arc::new(Self { levels, policy, catalogues, grants, bounds }))

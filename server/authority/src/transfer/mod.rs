@@ -14,15 +14,9 @@ mod export;
 mod import;
 mod rows;
 
-pub(crate) use self::import::COLLISIONS_MAX;
 pub use self::import::{ImportReport, ImportedToken, ROWS_MAX};
 
-use std::sync::atomic::Ordering;
-
-use crate::{Authority, ServiceError, authority::Inner, store::imports};
-
-/// Longest text without the form of a token that is looked up, in bytes.
-const FOREIGN_MAX: usize = 1_024;
+use crate::state::Inner;
 
 /// Tokens from and for other systems.
 #[derive(Clone, Copy)]
@@ -48,25 +42,5 @@ impl std::str::FromStr for Format {
             "jsonl" => Ok(Self::Jsonl),
             _ => Err("must be csv or jsonl"),
         }
-    }
-}
-
-impl Inner {
-    /// Returns whether a text without the form of a token may still be a token.
-    pub(crate) fn may_be_imported(&self, presented: &str) -> bool {
-        self.imports.load(Ordering::Relaxed) && (1..=FOREIGN_MAX).contains(&presented.len())
-    }
-}
-
-impl Authority {
-    /// Checks whether there are imported tokens. Once true, it stays true.
-    pub(crate) async fn learn_imports(&self) -> Result<(), ServiceError> {
-        if self.inner.imports.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let mut connection = self.inner.connection().await?;
-        let exist = imports::exist(&mut connection).await?;
-        self.inner.imports.store(exist, Ordering::Relaxed);
-        Ok(())
     }
 }

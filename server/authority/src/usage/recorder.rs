@@ -12,8 +12,10 @@ use std::{
 use domain::{ids::TokenId, usage::hour_of};
 use time::OffsetDateTime;
 
-use super::uses::{Counts, LastUse, Use, Uses};
-use crate::verification::Known;
+use crate::kernel::{
+    Known,
+    uses::{Counts, LastUse, Use, Uses},
+};
 
 /// How long a token's uses are gathered after the last write. Its own row and that of the hour make
 /// two rows in two minutes.
@@ -23,7 +25,7 @@ const FRESH_MAX: usize = 100_000;
 /// Most tokens that are used within [`WRITTEN_EVERY`].
 const HELD_MAX: usize = 1_000_000;
 /// Tokens that are processed before other tasks get their turn.
-pub(super) const STEP: usize = 128;
+pub(crate) const STEP: usize = 128;
 
 /// Uses since the last flush.
 #[derive(Debug, Default)]
@@ -49,9 +51,9 @@ struct Held {
 
 /// The uses of one token, hour by hour.
 #[derive(Debug, Default)]
-pub(super) struct Gathered {
-    pub(super) last: Option<LastUse>,
-    pub(super) hours: Vec<(OffsetDateTime, Counts)>,
+pub(crate) struct Gathered {
+    pub(crate) last: Option<LastUse>,
+    pub(crate) hours: Vec<(OffsetDateTime, Counts)>,
 }
 
 impl UsageRecorder {
@@ -101,7 +103,7 @@ impl UsageRecorder {
 
     /// Gathers the uses that are due: those of tokens of which nothing was written for a while, or
     /// those of all tokens. Works in steps, so that concurrent verifications don't wait for it.
-    pub(super) async fn gather(&self, now: Duration, all: bool) {
+    pub(crate) async fn gather(&self, now: Duration, all: bool) {
         let all = self.all_soon.swap(false, Ordering::AcqRel) || all;
         let fresh = std::mem::take(&mut *self.fresh());
         for known in fresh.chunks(STEP) {
@@ -117,7 +119,7 @@ impl UsageRecorder {
     }
 
     /// Takes some of the uses that are due.
-    pub(super) fn take_due(&self) -> HashMap<TokenId, Gathered> {
+    pub(crate) fn take_due(&self) -> HashMap<TokenId, Gathered> {
         let mut held = self.held();
         if held.due.len() <= STEP {
             return std::mem::take(&mut held.due);
@@ -129,7 +131,7 @@ impl UsageRecorder {
     }
 
     /// Records that these tokens were written.
-    pub(super) fn written(&self, tokens: impl Iterator<Item = TokenId>, now: Duration) {
+    pub(crate) fn written(&self, tokens: impl Iterator<Item = TokenId>, now: Duration) {
         let mut held = self.held();
         for token in tokens {
             if held.resting.len() < HELD_MAX {
@@ -140,7 +142,7 @@ impl UsageRecorder {
     }
 
     /// Puts back the uses that were not written.
-    pub(super) fn put_back(&self, unwritten: HashMap<TokenId, Gathered>) {
+    pub(crate) fn put_back(&self, unwritten: HashMap<TokenId, Gathered>) {
         let mut held = self.held();
         for (token, uses) in unwritten {
             if !uses.is_empty() {
@@ -230,8 +232,9 @@ mod tests {
     use domain::decision::DecisionCode;
     use time::macros::datetime;
 
-    use super::{super::AGENT_MAX, *};
-    use crate::verification::known;
+    use super::*;
+    use crate::kernel::known;
+    use crate::kernel::uses::AGENT_MAX;
 
     const AT: OffsetDateTime = datetime!(2026-01-02 12:34:56 UTC);
     const HOUR: OffsetDateTime = datetime!(2026-01-02 12:00 UTC);
@@ -267,7 +270,7 @@ mod tests {
         assert_eq!(taken[&known.token_id].hours, [(HOUR, Counts { allowed: 2, refused: 1 })]);
         // The same token by another of its secrets, or after another lookup.
         recorder.note(
-            &crate::verification::known::of(1),
+            &crate::kernel::known::of(1),
             used(DecisionCode::Valid, AT - time::Duration::SECOND),
         );
         recorder.put_back(taken);

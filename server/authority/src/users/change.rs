@@ -3,24 +3,23 @@
 use domain::{ids::UserId, names::DisplayName, roles::InstanceRole, user::User};
 use serde_json::json;
 
-use super::{
-    Users, addresses, check_kind, check_last_owner, check_owner, end_unmade, locked, lose,
-    manages_one, note_password_end,
-    raise::{self, Raise},
-    second_look, snapshot,
-};
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, record},
-    invitations::close_fallen,
-    locks,
-    replicas::Transaction,
-    store::{passwords, sessions, users as store},
+    access::{check_owner, locked, manages_one},
+    audit::record,
+    fallen_invitations::close_fallen,
+    kernel::{Change, Subject},
+    store::{locks, passwords, sessions, users as store},
     tokens::{
         self, KnownSecrets,
         known::{Of, disable_all_noted, note},
     },
-    verification::Subject,
+    transaction::Transaction,
+    users::{
+        Users, addresses, check_kind, check_last_owner, end_unmade, lose, note_password_end,
+        raise::{self, Raise},
+        second_look, snapshot,
+    },
 };
 
 /// The fields to change; `None` leaves a field as it is.

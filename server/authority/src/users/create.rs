@@ -8,16 +8,17 @@ use domain::{
     user::User,
 };
 
-use super::{Users, check_kind, check_owner, snapshot};
 use crate::{
     OpContext, PasswordLink, ServiceError,
-    audit::{Change, record},
+    access::check_owner,
+    audit::record,
+    kernel::{Change, parse},
     password::{Tenant, about},
     passwords,
-    replicas::Transaction,
     secret::Password,
-    setup::{email_taken, parse},
     store::{addresses, users as store},
+    transaction::Transaction,
+    users::{Users, check_kind, email_taken, snapshot},
 };
 
 /// A user to create.

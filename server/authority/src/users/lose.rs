@@ -11,9 +11,9 @@ use domain::{token::UserSummary, user::User};
 
 use crate::{
     OpContext, ServiceError,
-    replicas::Transaction,
     store::{passwords, secret_stops::SecretStop, sessions},
     tokens::known::{Of, note},
+    transaction::Transaction,
 };
 
 /// The secrets that are withdrawn together with the rights.
@@ -25,7 +25,7 @@ pub(super) struct Lost {
 }
 
 /// Expires passwords and notes the tokens to disable, in the transaction that takes the rights
-/// away. The caller holds [`crate::locks::people`].
+/// away. The caller holds [`crate::store::locks::people`].
 pub(super) async fn lose(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,

@@ -27,8 +27,9 @@ use sqlx::PgConnection;
 
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, record},
-    authority::Inner,
+    audit::record,
+    kernel::{Change, StoreError},
+    state::Inner,
     store::{
         addresses::{self, AddressConflict},
         passwords::{self, DoubtfulPassword},
@@ -71,23 +72,6 @@ impl Users<'_> {
     }
 }
 
-/// Checks that the caller manages users. Other callers get the response that the user
-/// doesn't exist.
-pub(crate) fn manages_one(ctx: &OpContext) -> Result<(), ServiceError> {
-    match ctx.manages_instance() {
-        Err(ServiceError::Forbidden(_)) => Err(ServiceError::NotFound("user")),
-        other => other,
-    }
-}
-
-/// Checks that only owners create and change owners.
-pub(crate) fn check_owner(ctx: &OpContext, roles: &[InstanceRole]) -> Result<(), ServiceError> {
-    if roles.contains(&InstanceRole::Owner) && !ctx.owns_instance() {
-        return Err(ServiceError::Forbidden("Only owners of the instance make or change owners."));
-    }
-    Ok(())
-}
-
 /// Refuses service accounts as owners of the instance.
 fn check_kind(kind: UserKind, role: InstanceRole) -> Result<(), ServiceError> {
     if kind == UserKind::Service && role == InstanceRole::Owner {
@@ -97,7 +81,7 @@ fn check_kind(kind: UserKind, role: InstanceRole) -> Result<(), ServiceError> {
     Ok(())
 }
 
-/// Refuses to remove the last enabled owner. The caller holds [`crate::locks::people`], so that one
+/// Refuses to remove the last enabled owner. The caller holds [`crate::store::locks::people`], so that one
 /// owner remains if two demote each other at the same time. Servers of 0.1 lock the instance's row
 /// instead, which comes after all locks that a tenant controls.
 async fn check_last_owner(
@@ -115,7 +99,7 @@ async fn check_last_owner(
 
 /// Expires links, and passwords that must be changed, if the user who gave them may no longer do so
 /// after this change. Ends the sessions of these people, who need a new link. The caller holds
-/// [`crate::locks::people`], so that roles cannot change meanwhile. Returns the people whose
+/// [`crate::store::locks::people`], so that roles cannot change meanwhile. Returns the people whose
 /// passwords were expired, with the number of their ended sessions, for the log.
 async fn end_unmade(
     connection: &mut PgConnection,
@@ -154,12 +138,16 @@ fn password_end(person: &UserSummary, ended_sessions: u64) -> Change<'_> {
     }
 }
 
-pub(crate) async fn locked(
-    connection: &mut PgConnection,
-    id: UserId,
-) -> Result<User, ServiceError> {
-    store::lock(connection, id).await?;
-    store::record(connection, id).await?.ok_or(ServiceError::NotFound("user"))
+/// Returns the error of an insertion that may have failed because the address is in use.
+pub(crate) fn email_taken(error: StoreError) -> ServiceError {
+    if error.violates("users_email_unique") || error.violates("users_email_key_unique") {
+        ServiceError::AlreadyExists(domain::problem::FieldError::new(
+            "email",
+            "is in use by another user",
+        ))
+    } else {
+        error.into()
+    }
 }
 
 /// Returns a user as an audit row stores it.

@@ -15,10 +15,10 @@ use domain::{ids::UserId, roles::InstanceRole};
 
 use crate::{
     OpContext, ServiceError,
-    authority::Inner,
-    replicas::Transaction,
+    state::Inner,
     store::{passwords, secret_holders::Sought, sessions},
     tokens::{Acting, By},
+    transaction::Transaction,
 };
 
 /// The effects of a higher role.

@@ -3,21 +3,21 @@
 use domain::ids::UserId;
 use serde_json::json;
 
-use super::{
-    ChangedUser, Users, addresses, check_last_owner, check_owner, end_unmade, locked, lose,
-    manages_one, note_password_end, second_look, snapshot,
-};
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, record},
-    invitations::close_fallen,
-    locks,
-    store::{passwords, sessions, users as store},
+    access::{check_owner, locked, manages_one},
+    audit::record,
+    fallen_invitations::close_fallen,
+    kernel::{Change, Subject},
+    store::{locks, passwords, sessions, users as store},
     tokens::{
         KnownSecrets,
         known::{Of, disable_all_noted, note},
     },
-    verification::Subject,
+    users::{
+        ChangedUser, Users, addresses, check_last_owner, end_unmade, lose, note_password_end,
+        second_look, snapshot,
+    },
 };
 
 impl Users<'_> {

@@ -22,17 +22,17 @@ use uuid::Uuid;
 
 use super::password_end;
 use crate::{
-    Authority, OpContext, ServiceError,
-    audit::{Author, record_by},
-    authority::Inner,
-    locks,
-    replicas::Transaction,
+    OpContext, ServiceError,
+    audit::record_by,
+    kernel::Author,
+    state::{Authority, Inner},
     store::{
-        passwords,
+        locks, passwords,
         person_stops::{self as store, PersonStop},
         secret_stops::{self, Of, SecretStop},
         sessions,
     },
+    transaction::Transaction,
 };
 
 /// The results of the check.

@@ -2,8 +2,7 @@
 
 use domain::{ids::UserId, names::WrittenEmail, user::User};
 
-use super::{Users, manages_one};
-use crate::{OpContext, ServiceError, store::users as store};
+use crate::{OpContext, ServiceError, access::manages_one, store::users as store, users::Users};
 
 impl Users<'_> {
     /// Returns a user's record.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use domain::decision::{DecisionCode, Demand, Facts};
 
-use super::{Presenter, Verification, known::Known};
-use crate::{Actor, OpContext, ServiceError};
+use crate::{
+    Actor, OpContext, ServiceError, facts::Presenter, kernel::Known, verification::Verification,
+};
 
 impl Verification<'_> {
     /// Authenticates a caller again during a long response. Takes nothing from the token's rate
@@ -20,7 +21,7 @@ impl Verification<'_> {
         presented: &str,
     ) -> Result<Actor, ServiceError> {
         let demand = Demand { ip: ctx.client_ip, ..Demand::default() };
-        match self.look_up(presented, Presenter::at(ctx.client_ip)).await? {
+        match self.inner.look_up(presented, Presenter::at(ctx.client_ip)).await? {
             Ok(looked) if looked.known.decide(&demand, ctx.now) == DecisionCode::Valid => {
                 Ok(Actor::Token(looked.known))
             }
@@ -35,7 +36,7 @@ impl Verification<'_> {
         ctx: &OpContext,
         presented: &str,
     ) -> Result<Option<Arc<Known>>, ServiceError> {
-        let Ok(looked) = self.look_up(presented, Presenter::at(ctx.client_ip)).await? else {
+        let Ok(looked) = self.inner.look_up(presented, Presenter::at(ctx.client_ip)).await? else {
             return Ok(None);
         };
         let known = looked.known;

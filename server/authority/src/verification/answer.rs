@@ -5,8 +5,14 @@ use std::sync::Arc;
 use domain::decision::{DecisionCode, Demand, Facts};
 use time::OffsetDateTime;
 
-use super::{Decision, RateState, Verification, known::Known, lookup::Looked};
-use crate::{OpContext, ServiceError, usage::Use};
+use crate::{
+    OpContext, ServiceError,
+    facts::RateState,
+    kernel::{Known, Use},
+    lookup::Looked,
+    tokens::Tokens,
+    verification::{Decision, Verification},
+};
 
 impl Verification<'_> {
     /// Decides and records the use. `agent` is the program that presented the token, if known.
@@ -32,7 +38,7 @@ impl Verification<'_> {
         code: DecisionCode,
         agent: Option<&str>,
     ) -> Result<(), ServiceError> {
-        self.follow(ctx, known, demand, code).await?;
+        Tokens { inner: self.inner }.follow_up(ctx, known, demand, code).await?;
         let used = Use { code, at: ctx.now, address: demand.ip, agent };
         self.inner.usage.note(known, used);
         Ok(())

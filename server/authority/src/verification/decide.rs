@@ -2,8 +2,11 @@
 
 use domain::decision::Demand;
 
-use super::{Decision, Presenter, Verification};
-use crate::{OpContext, ServiceError};
+use crate::{
+    OpContext, ServiceError,
+    facts::Presenter,
+    verification::{Decision, Verification},
+};
 
 impl Verification<'_> {
     /// Decides whether the presented token may do what is demanded. Needs no other credential: the
@@ -26,9 +29,9 @@ impl Verification<'_> {
         presented: &str,
         demand: &Demand,
     ) -> Result<Decision, ServiceError> {
-        let looked = match self.look_up(presented, Presenter::at(ctx.client_ip)).await? {
+        let looked = match self.inner.look_up(presented, Presenter::at(ctx.client_ip)).await? {
             Ok(looked) => looked,
-            Err(decision) => return Ok(decision),
+            Err(code) => return Ok(Decision::without_facts(code)),
         };
         self.answer(ctx, looked, demand, ctx.user_agent.as_deref()).await
     }

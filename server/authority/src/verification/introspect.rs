@@ -4,8 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::decision::{DecisionCode, Demand};
 
-use super::{Known, Presenter, Verification};
-use crate::{OpContext, ServiceError};
+use crate::{OpContext, ServiceError, facts::Presenter, kernel::Known, verification::Verification};
 
 /// The facts of an active token.
 #[derive(Debug)]
@@ -35,10 +34,10 @@ impl Verification<'_> {
     ) -> Result<Option<Introspected>, ServiceError> {
         self.may_verify(ctx).await?;
         let from = Presenter::asked_by(ctx, None);
-        let Ok(looked) = self.look_up(presented, from).await? else { return Ok(None) };
+        let Ok(looked) = self.inner.look_up(presented, from).await? else { return Ok(None) };
         let (facts, stale) = (looked.known, looked.stale);
         if !self.may_verify_token(ctx, &facts).await? {
-            return self.as_unknown(presented, from).map(|_| None);
+            return self.inner.as_unknown(presented, from).map(|_| None);
         }
         let demand = Demand::default();
         let code = facts.decide(&demand, ctx.now);

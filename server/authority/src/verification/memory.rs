@@ -11,8 +11,12 @@ use domain::{
 };
 use time::OffsetDateTime;
 
-use super::{Presenter, RateState, Verification, cache::Key, known::Known, lookup::key};
-use crate::usage::Use;
+use crate::{
+    facts::{Presenter, RateState, cache::Key},
+    kernel::{Known, Use},
+    lookup::key,
+    verification::Verification,
+};
 
 /// Facts that were in memory a moment ago.
 #[derive(Debug)]
@@ -91,7 +95,7 @@ impl Verification<'_> {
         may_call(&caller.known, ip, self.inner.clock.now())
             && self.has_lease()
             && self.inner.cache.get(&key(presented)).is_none()
-            && matches!(self.look_up(presented, from).await, Ok(Ok(_)))
+            && matches!(self.inner.look_up(presented, from).await, Ok(Ok(_)))
     }
 
     /// Does the same as [`Self::decide`] if memory is enough to answer.

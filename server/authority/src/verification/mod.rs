@@ -1,50 +1,32 @@
 //! "May this token do this?"
 //!
 //! A verification takes these steps: form and checksum (no query for a text that is not a token) →
-//! digest → facts, from memory (`cache`) or by ONE query (`lookup`; `unknown` bounds those that
-//! find nothing) → pure checks in a fixed order (`Facts::decide`), with the rate limit last → the
+//! digest → facts, from memory or by ONE query ([`crate::lookup`], over the memory of
+//! [`crate::facts`]) → pure checks in a fixed order (`Facts::decide`), with the rate limit last → the
 //! use is recorded in memory (`answer`, for every kind of verification). Facts hold for every
 //! demand and every moment, so they can be cached; `replicas` decides when they may not be used any
 //! more. The first use of a secret that replaced another and the reuse of a replaced secret are
-//! written at once (`follow`).
+//! written at once ([`crate::tokens`], `consequences`).
 
 mod again;
 mod answer;
 mod authenticate;
-mod bucket;
-mod cache;
 mod decide;
-mod follow;
 mod introspect;
-pub(crate) mod known;
-mod load;
-mod lookup;
 mod memory;
-mod places;
-pub(crate) mod rate;
-mod room;
-mod subject;
-mod unknown;
 mod verify;
 mod verify_many;
 
 pub use authenticate::Rejection;
-pub(crate) use cache::Cache;
-pub(crate) use follow::Follows;
 pub use introspect::Introspected;
-pub use known::Known;
-pub(crate) use load::Loader;
 pub use memory::{Asked, Presented, Recalled, Remembered};
-pub use rate::RateState;
-pub(crate) use subject::Subject;
-pub(crate) use unknown::{Presenter, Taken, UnknownTokens};
 pub use verify_many::{ANSWERS_MAX, QUESTIONS_MAX};
 
 use std::{sync::Arc, time::Duration};
 
 use domain::decision::DecisionCode;
 
-use crate::authority::Inner;
+use crate::{facts::RateState, kernel::Known, state::Inner};
 
 /// Verification.
 #[derive(Clone, Copy)]
@@ -69,5 +51,12 @@ pub struct Decision {
 impl Decision {
     const fn without_facts(code: DecisionCode) -> Self {
         Self { code, facts: None, rate: None, stale: None }
+    }
+}
+
+impl Verification<'_> {
+    /// Returns whether the facts of a presented text are in memory.
+    pub fn remembers(&self, presented: &str) -> bool {
+        self.inner.remembers(presented)
     }
 }

@@ -6,8 +6,13 @@ use domain::{
     names::Slug,
 };
 
-use super::{Decision, Presenter, Verification};
-use crate::{OpContext, ServiceError, access, context::Actor, store::workspaces};
+use crate::{
+    OpContext, ServiceError, access,
+    facts::Presenter,
+    kernel::Actor,
+    store::workspaces,
+    verification::{Decision, Verification},
+};
 
 impl Verification<'_> {
     /// Decides whether the presented token may do what is demanded, for a caller who may verify
@@ -37,12 +42,12 @@ impl Verification<'_> {
         demand: &Demand,
     ) -> Result<Decision, ServiceError> {
         let from = Presenter::asked_by(ctx, demand.ip);
-        let looked = match self.look_up(presented, from).await? {
+        let looked = match self.inner.look_up(presented, from).await? {
             Ok(looked) => looked,
-            Err(decision) => return Ok(decision),
+            Err(code) => return Ok(Decision::without_facts(code)),
         };
         if !self.may_verify_token(ctx, &looked.known).await? {
-            return self.as_unknown(presented, from);
+            return self.inner.as_unknown(presented, from).map(Decision::without_facts);
         }
         // The agent that sends the request is not the one that presented the token.
         self.answer(ctx, looked, demand, None).await

@@ -9,8 +9,12 @@ use domain::{
 };
 use futures::future::join_all;
 
-use super::{Decision, Presenter, Verification, lookup::Looked};
-use crate::{OpContext, Pace, ServiceError};
+use crate::{
+    OpContext, Pace, ServiceError,
+    facts::Presenter,
+    lookup::Looked,
+    verification::{Decision, Verification},
+};
 
 /// Most questions in one request.
 pub const QUESTIONS_MAX: usize = 100;
@@ -35,11 +39,10 @@ impl Verification<'_> {
     ) -> Result<Vec<Decision>, ServiceError> {
         self.may_verify(ctx).await?;
         // Concurrently, so that the loader batches the lookups of tokens that are not in memory.
-        let found = join_all(
-            questions
-                .iter()
-                .map(|(text, demand)| self.look_up(text, Presenter::asked_by(ctx, demand.ip))),
-        );
+        let found =
+            join_all(questions.iter().map(|(text, demand)| {
+                self.inner.look_up(text, Presenter::asked_by(ctx, demand.ip))
+            }));
         let found = found.await;
         let mut pace = Pace::default();
         let mut allowed: HashMap<WorkspaceId, bool> = HashMap::new();
@@ -49,8 +52,8 @@ impl Verification<'_> {
             let found = unless_too_many(found)?.and_then(|found| found);
             let looked = match found {
                 Ok(looked) => looked,
-                Err(decision) => {
-                    judged.push(Err(decision));
+                Err(code) => {
+                    judged.push(Err(code));
                     continue;
                 }
             };
@@ -61,7 +64,7 @@ impl Verification<'_> {
                 Entry::Vacant(free) => *free.insert(self.may_verify_token(ctx, facts).await?),
             };
             if !allowed {
-                let unknown = self.as_unknown(text, Presenter::asked_by(ctx, demand.ip));
+                let unknown = self.inner.as_unknown(text, Presenter::asked_by(ctx, demand.ip));
                 judged.push(Err(unless_too_many(unknown)?.unwrap_or_else(|limited| limited)));
                 continue;
             }
@@ -85,7 +88,7 @@ impl Verification<'_> {
         for ((_, demand), judged) in questions.iter().zip(judged) {
             let decision = match judged {
                 Ok((looked, code)) => self.count(ctx, looked, demand, code).await?,
-                Err(decision) => decision,
+                Err(code) => Decision::without_facts(code),
             };
             decisions.push(decision);
         }
@@ -114,11 +117,9 @@ impl Verification<'_> {
 /// answered.
 fn unless_too_many<T>(
     outcome: Result<T, ServiceError>,
-) -> Result<Result<T, Decision>, ServiceError> {
+) -> Result<Result<T, DecisionCode>, ServiceError> {
     match outcome {
-        Err(ServiceError::TooManyUnknown(_)) => {
-            Ok(Err(Decision::without_facts(DecisionCode::RateLimited)))
-        }
+        Err(ServiceError::TooManyUnknown(_)) => Ok(Err(DecisionCode::RateLimited)),
         outcome => outcome.map(Ok),
     }
 }

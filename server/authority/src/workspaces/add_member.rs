@@ -13,17 +13,19 @@ use sqlx::PgConnection;
 
 use super::{
     Workspaces,
-    change_member::{disable_before_joining, joining},
     members::{check_said, check_within, one, parse_grants},
 };
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
-    audit::{Change, hold_end, record},
+    audit::{hold_end, record},
     invitations::invite,
+    kernel::{Change, Subject},
     store::{catalogues, invitations, members as store, users, workspaces},
-    tokens::By,
-    verification::Subject,
+    tokens::{
+        By,
+        joining::{disable_before_joining, joining},
+    },
 };
 
 /// A member to add.

@@ -3,7 +3,7 @@
 use domain::{
     access::{Permission, Permissions},
     grants::{GrantPattern, Grants},
-    ids::{UserId, WorkspaceId},
+    ids::UserId,
     names::Slug,
     roles::{InstanceRole, WorkspaceRole},
     workspace::Member,
@@ -16,16 +16,16 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
-    audit::{Change, hold_end, record},
-    authority::Inner,
-    invitations::close_fallen,
-    replicas::Transaction,
+    audit::{hold_end, record},
+    fallen_invitations::close_fallen,
+    kernel::{Change, Subject},
     store::{catalogues, members as store, users, workspaces},
     tokens::{
-        By, KnownSecrets, effective_scopes,
-        known::{Of, Wider, disable_all_noted, disable_before_widening, note},
+        By, KnownSecrets,
+        joining::{Place, wider},
+        known::{Of, disable_all_noted, disable_before_widening, note},
     },
-    verification::Subject,
+    transaction::Transaction,
 };
 
 /// The fields of a member to change.
@@ -66,46 +66,11 @@ pub struct ChangedMember {
     pub disabled_tokens: i64,
 }
 
-/// A role with grants.
-type Place<'a> = (WorkspaceRole, Option<&'a [GrantPattern]>);
-
 /// Returns whether a member with one role and its grants may do no more than with another one.
 fn is_within(place: Place<'_>, other: Place<'_>) -> bool {
     let may = |role| Permissions::of_user(InstanceRole::Member, Some(role), true);
     let grant = |(role, grants)| Grants::of(InstanceRole::Member, Some(role), grants);
     may(place.0).is_within(may(other.0)) && grant(place).is_within(&grant(other))
-}
-
-/// Returns the scopes with an effect for tokens of a member only after a change.
-fn wider(
-    (user, workspace): (UserId, WorkspaceId),
-    before: Option<Place<'_>>,
-    (role, grants): Place<'_>,
-) -> Wider {
-    let mut scopes = effective_scopes(role, grants);
-    if let Some((role, grants)) = before {
-        let had = effective_scopes(role, grants);
-        scopes.retain(|scope| !had.contains(scope));
-    }
-    Wider { user, workspace, scopes: scopes.into_iter().collect() }
-}
-
-/// Returns the scopes with an effect for tokens of a user only once the user is a member.
-pub(super) fn joining(user: (UserId, WorkspaceId), place: Place<'_>) -> Wider {
-    wider(user, None, place)
-}
-
-/// Disables exposed tokens of a user who is about to become a member. Returns what to check again
-/// once no further token can appear.
-pub(crate) async fn disable_before_joining(
-    inner: &Inner,
-    (by, ctx): (&By, &OpContext),
-    user: (UserId, WorkspaceId),
-    place: Place<'_>,
-) -> Result<Wider, ServiceError> {
-    let wider = joining(user, place);
-    disable_before_widening(inner, (by, ctx), &wider).await?;
-    Ok(wider)
 }
 
 impl Workspaces<'_> {

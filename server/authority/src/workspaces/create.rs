@@ -11,7 +11,8 @@ use domain::{
 use super::Workspaces;
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, record},
+    audit::record,
+    kernel::Change,
     store::{members, workspaces as store},
 };
 

@@ -6,7 +6,8 @@ use super::Workspaces;
 use crate::{
     Actor, OpContext, ServiceError,
     access::{makes_tokens, permissions},
-    shares::{About, Holder},
+    kernel::About,
+    shares::Holder,
     store::workspaces as store,
 };
 

@@ -5,7 +5,8 @@ use domain::{access::TokenReach, ids::UserId, workspace::WorkspaceCard};
 use super::Workspaces;
 use crate::{
     OpContext, ServiceError,
-    access::{self, Access, Tenant},
+    access::{self, Access},
+    kernel::Tenant,
     store::workspaces as store,
 };
 

@@ -1,21 +1,21 @@
 //! The members of a workspace.
 
 use domain::{
-    access::{Permission, Permissions},
+    access::Permission,
     catalogue::TESSERA_AUDIENCE,
-    grants::{GRANTS_MAX, GrantPattern, Grants},
+    grants::{GRANTS_MAX, GrantPattern},
     ids::UserId,
     names::Slug,
     problem::FieldError,
-    roles::{InstanceRole, WorkspaceRole},
+    roles::WorkspaceRole,
     workspace::Member,
 };
 
 use super::Workspaces;
 use crate::{
     OpContext, ServiceError,
-    access::{self, Access},
-    context::Actor,
+    access::{self, Access, excess},
+    kernel::Actor,
     store::{
         catalogues::{self, StoredCatalogue},
         members as store,
@@ -155,28 +155,6 @@ impl Workspaces<'_> {
         }
         Ok(found)
     }
-}
-
-/// The parts of a membership that exceed what a caller holds.
-pub(crate) struct Excess {
-    pub(crate) role: bool,
-    pub(crate) grants: bool,
-}
-
-/// Compares a membership with the permissions and grants of the caller who gives it.
-pub(crate) fn excess(
-    mut held: Permissions,
-    held_grants: &Grants,
-    role: WorkspaceRole,
-    grants: Option<&[GrantPattern]>,
-) -> Excess {
-    // Assume that members manage their own tokens, because policy may allow that later.
-    let given = Permissions::of_user(InstanceRole::Member, Some(role), true);
-    if held.allows(Permission::TokensWrite) {
-        held = held.or(Permissions::of(&[Permission::OwnTokens]));
-    }
-    let given_grants = Grants::of(InstanceRole::Member, Some(role), grants);
-    Excess { role: !given.is_within(held), grants: !given_grants.is_within(held_grants) }
 }
 
 /// Refuses a membership that exceeds what the caller holds: a role with permissions that they lack,

@@ -8,9 +8,7 @@ use domain::{
 
 use super::Workspaces;
 use crate::{
-    OpContext, ServiceError, access,
-    audit::{Change, record},
-    store::workspaces as store,
+    OpContext, ServiceError, access, audit::record, kernel::Change, store::workspaces as store,
 };
 
 impl Workspaces<'_> {

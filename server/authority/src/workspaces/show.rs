@@ -7,7 +7,7 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use super::{Workspaces, effective_policy, list::counted};
+use super::{Workspaces, list::counted};
 use crate::{
     OpContext, ServiceError, access,
     store::{
@@ -37,7 +37,7 @@ impl Workspaces<'_> {
             quota = nearer_limit(&mut connection, &levels, counts.total).await?;
         }
         Ok(WorkspaceOverview {
-            policy: effective_policy(&levels),
+            policy: levels.in_force(),
             counts,
             quota,
             role: access.role,

@@ -1,5 +1,5 @@
 //! Every interleaving of lookup and invalidation, checked by loom on a model of
-//! `verification/cache.rs`: the database, the log with its generation, one entry, and the lists of
+//! `facts/cache.rs`: the database, the log with its generation, one entry, and the lists of
 //! dependencies.
 //!
 //! The claim: a caller that verifies after a change was answered never gets the state from before.

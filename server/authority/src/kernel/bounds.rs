@@ -1,0 +1,15 @@
+//! The bounds of a token, as its facts state them.
+
+use domain::{
+    bounds::{Bounds, earlier},
+    decision::Facts,
+};
+
+/// Returns the bounds of a token and of the secret that it presents.
+pub(crate) fn bounds_of_facts(facts: &Facts) -> Bounds {
+    Bounds {
+        expires_at: earlier(facts.expires_at, facts.secret.expires_at),
+        ip_allow: facts.ip_allow.clone(),
+        rate_limit: facts.rate_limit,
+    }
+}
