@@ -187,7 +187,7 @@ function names(text: string): string[] {
 test("every file sets what nginx.conf sets, and the page shows it", async () => {
   const page = await readFile(path.join(ROOT, "docs/gateways.md"), "utf8");
   const configuration = await readFile(path.join(HERE, "nginx.conf"), "utf8");
-  const server = configuration.slice(configuration.indexOf("    # Who is calling"), configuration.indexOf("    # Refusals"));
+  const server = configuration.slice(configuration.indexOf("    # The caller's identity"), configuration.indexOf("    # Refusals"));
   const expected = names(server).filter((name) => !["host", "connection"].includes(name));
   expect(expected.length).toBeGreaterThan(20);
   for (const file of PARAMS) {

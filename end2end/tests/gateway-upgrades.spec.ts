@@ -38,7 +38,7 @@ async function withWebSockets(): Promise<Record<Kind, Edit>> {
     caddy: (_, text) => before(text, "\t\trequest_header -HTTP2-Settings", caddy),
     traefik: (file, text) => {
       if (!file.includes("tessera")) return text;
-      return before(before(text, "    # The only way to the API", routers), "    # Answers 400 to everybody", middleware);
+      return before(before(text, "    # The only way to the API", routers), "    # Returns 400 to every caller", middleware);
     },
     envoy: (_, text) => before(text, "                        - match: { path_separated_prefix: /api/rivers,", route),
   };
