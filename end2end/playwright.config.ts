@@ -1,4 +1,4 @@
-// Every test runs twice: in a browser that runs our WASM, and in one that runs no script at all.
+// Every test runs twice: in a browser that runs the console's WebAssembly, and in one without JavaScript.
 import { defineConfig, devices } from "@playwright/test";
 
 import { chromium } from "./support/chromium.ts";

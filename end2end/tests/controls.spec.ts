@@ -32,7 +32,7 @@ test("the guard notices other hosts, failed requests and unexpected answers", as
   const violations = guard.violations.splice(0).join("\n");
   expect(violations).toContain("third-party request: https://cdn.example/x.css");
   expect(violations).toContain(`failed request: GET ${tessera.url}/cut`);
-  expect(violations).toContain(`answer 404: GET ${tessera.url}/nowhere.png`);
+  expect(violations).toContain(`response 404: GET ${tessera.url}/nowhere.png`);
 });
 
 test("the guard notices what a policy forbids", async ({ page, guard, tessera }) => {
