@@ -1,4 +1,4 @@
-"""Takes a token through its life with the generated Python client. Reads the managing token from standard input."""
+"""Takes a token through its lifecycle with the generated Python client. Reads the managing token from standard input."""
 
 import sys
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes a token through its life as Kriten's clients do, with curl only.
+# Takes a token through its lifecycle as Kriten's clients do, with curl only.
 #
 #     KRITEN_URL=… KRITEN_USERNAME=… KRITEN_PASSWORD=… kriten.sh
 #

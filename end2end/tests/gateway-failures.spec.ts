@@ -119,7 +119,7 @@ withEach((kind, own) => {
     await expect.poll(async () => (await curl(api, token)).status, { timeout: 20_000 }).toBe(200);
   });
 
-  test("a request times out and is rejected while Tessera hangs", async ({
+  test("requests time out with an error while Tessera hangs", async ({
     tessera, workspace, api, gateway,
   }) => {
     const token = await tessera.createToken(workspace, "runner", ["rivers:run"]);
@@ -163,7 +163,7 @@ withEach((kind, own) => {
     }
   });
 
-  test("the gateway asks Tessera for the location's scope over persistent connections", async () => {
+  test("the gateway calls Tessera with the location's scope over persistent connections", async () => {
     const tessera = await StandIn.start();
     tessera.answer = yes;
     const gateway = await Gateway.start(tessera.url, "child@parent", kind);
@@ -190,7 +190,7 @@ withEach((kind, own) => {
     }
   });
 
-  test("the gateway asks Tessera before it has received the body", async () => {
+  test("the gateway calls Tessera before it has received the whole body", async () => {
     const tessera = await StandIn.start();
     const gateway = await Gateway.start(tessera.url, "workspace-1", kind);
     const { hostname, port } = new URL(gateway.url);

@@ -61,7 +61,7 @@ function environment(gateway: Gateway): NodeJS.ProcessEnv {
   };
 }
 
-test("curl takes a token through its life as Kriten documents it", async ({ tessera, gateway }) => {
+test("curl takes a token through its lifecycle as Kriten documents it", async ({ tessera, gateway }) => {
   const script = path.join(ROOT, "end2end/surfaces/kriten.sh");
   const outcome = await run("bash", [script], { environment: environment(gateway) });
   expect(outcome.status, outcome.stderr).toBe(0);
@@ -111,7 +111,7 @@ test("curl takes a token through its life as Kriten documents it", async ({ tess
   expect(await tessera.tokens("workspace-1")).toEqual([]);
 });
 
-test("Python's requests takes a token through its life", async ({ tessera, gateway }) => {
+test("Python's requests takes a token through its lifecycle", async ({ tessera, gateway }) => {
   const script = path.join(ROOT, "end2end/surfaces/kriten.py");
   const outcome = await run(python(), [script], { environment: environment(gateway) });
   expect(outcome.status, outcome.stderr).toBe(0);
