@@ -1,4 +1,4 @@
-// `npm run screenshots` renders the README's screenshot, docs/screenshot.png, with the release binary.
+// `npm run screenshots` renders docs/screenshot.png for the README with the release binary.
 import { defineConfig } from "@playwright/test";
 
 import tests from "./playwright.config.ts";

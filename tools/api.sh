@@ -4,9 +4,9 @@
 #     tools/api.sh test     part of `make test`: generated clients, then each operation briefly
 #     tools/api.sh fuzz     `make fuzz-api`: each operation for an hour, or until it is interrupted
 #
-# Clients: openapi-python-client and openapi-typescript generate clients in Python and TypeScript from
-# the document. Each client takes a token through its lifecycle. Operations: schemathesis calls each
-# operation with valid and invalid input, and fails if a response does not match the document.
+# Clients: openapi-python-client and openapi-typescript generate clients in Python and TypeScript
+# from the document. Each client takes a token through its lifecycle. Operations: schemathesis calls
+# each operation with valid and invalid input, and fails if a response does not match the document.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures the release binary, or the binary that BENCH_BINARY names. Without arguments it runs every
-# part except the peers. With arguments it runs only the named parts, for example
+# Measures the release binary, or the binary that BENCH_BINARY names. Without arguments it runs
+# every part except the peers. With arguments it runs only the named parts, for example
 #
 #     tools/bench.sh verify gateways [--quick]
 #     tools/bench.sh peers

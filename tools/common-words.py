@@ -13,8 +13,8 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: E402
 
-# For each list: the number of words to use, the factor by which a word is less common than an English word
-# of the same rank, and the rank of its first word.
+# For each list: the number of words to use, the factor by which a word is less common than an
+# English word of the same rank, and the rank of its first word.
 LISTS = [
     ("english_wikipedia", 10_000, 1, 1),
     ("us_tv_and_film", 9_000, 1, 1),
@@ -27,8 +27,9 @@ LISTS = [
 BITS = [(5, 60), (8, 300), (10, 2_500), (11, 5_000), (12, 9_000), (13, 100_000)]
 
 HEAD = """\
-# Common English words, names and passwords without digits. The digit after each word, plus 4, is the number of bits
-# that a guess of the word takes. The words are sorted as if every l were an i, because passwords are read that way.
+# Common English words, names and passwords without digits. The digit after each word, plus 4, is
+# the number of bits that a guess of the word takes. The words are sorted as if every l were an i,
+# because passwords are read that way.
 #
 # Made by tools/common-words.py from the frequency lists of zxcvbn (https://github.com/dropbox/zxcvbn, by way of
 # https://github.com/dwolfhub/zxcvbn-python), under this licence:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Looks for stale accepts: three servers share one PostgreSQL while tokens are revoked and faults are injected.
+# Looks for stale accepts: revokes tokens and injects faults while three servers share a PostgreSQL.
 #
 #     tools/drill.sh short      part of `make test`: runs the debug server for less than a minute and a half
 #     tools/drill.sh long       `make drill-revocation`: runs the release server until a million verifications have
@@ -21,7 +21,7 @@ drill() {
     tools/with-postgres.sh "$@"
 }
 
-# `make test` has already built both packages, with different features. DRILL_BUILT skips a second build.
+# `make test` has already built both packages with other features. DRILL_BUILT skips this build.
 build() {
     [ -n "${DRILL_BUILT:-}" ] || cargo build --quiet --package server --package drill
 }
@@ -60,7 +60,7 @@ failover() {
 case $mode in
 short)
     build
-    # A quiet machine runs tens of thousands of verifications. The minimum is low so that a busy machine passes.
+    # The minimum is low for busy machines. A quiet one runs tens of thousands of verifications.
     drill target/debug/drill --binary target/debug/tessera --seconds 35 --after-revoke 1000 --most-seconds 180 "$@"
     ;;
 long)

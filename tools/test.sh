@@ -7,8 +7,8 @@ root=$PWD
 logs=$root/target/test-logs
 mkdir -p "$logs"
 
-# The tests must not use the caller's database. sqlx checks queries against .sqlx, and a separate step
-# checks .sqlx against a real database.
+# The tests must not use the caller's database. sqlx checks queries against .sqlx, and a separate
+# step checks .sqlx against a real database.
 unset DATABASE_URL
 # The compiler flags come from .cargo/config.toml.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
@@ -57,7 +57,7 @@ clippy_browser() {
     cargo clippy --package frontend --target wasm32-unknown-unknown -- -D warnings
 }
 
-# The browser code must not depend on the server's crates or on the libraries that only the server uses.
+# The browser code must not depend on the server's crates or on server-only libraries.
 browser_dependencies() {
     local tree found
     tree=$(cargo tree --package frontend --target wasm32-unknown-unknown --edges normal --prefix none --format '{p}') || return
@@ -93,7 +93,8 @@ rust_tests() {
 }
 
 # Builds the release binary for the last steps while other steps run, which leave a core idle often
-# enough. The bundler is built first, so that the background build does not use the debug build folder.
+# enough. The bundler is built first, so that the background build does not use the debug build
+# folder.
 start_release() {
     cargo build --package bundler || return
     # The build gets its own process group, so that stop_release stops all of it.

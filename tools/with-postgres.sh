@@ -3,11 +3,11 @@
 #
 #     WITH_POSTGRES=migrated tools/with-postgres.sh cargo nextest run --workspace --exclude frontend
 #
-# DATABASE_URL names the database. The server listens only on a Unix socket, in a folder that other users
-# cannot enter. It writes without fsync, because its data is deleted when the command ends. With
-# WITH_POSTGRES=durable it writes as in production, which measurements need. With WITH_POSTGRES=migrated, new
-# databases already have Tessera's tables: they are copies of a migrated database.
-# The exit status is that of the command.
+# DATABASE_URL names the database. The server listens only on a Unix socket, in a folder that other
+# users cannot enter. It writes without fsync, because its data is deleted when the command ends.
+# With WITH_POSTGRES=durable it writes as in production, which measurements need. With
+# WITH_POSTGRES=migrated, new databases already have Tessera's tables: they are copies of a migrated
+# database. The exit status is that of the command.
 set -euo pipefail
 
 if [ $# -eq 0 ]; then
@@ -15,8 +15,8 @@ if [ $# -eq 0 ]; then
     exit 2
 fi
 
-# Prints the folder of initdb, pg_ctl and postgres: TESSERA_POSTGRES_BIN_DIR, the folder on the PATH, or the
-# newest version in the usual folders.
+# Prints the folder of initdb, pg_ctl and postgres: TESSERA_POSTGRES_BIN_DIR, the folder on the
+# PATH, or the newest version in the usual folders.
 find_binaries() {
     local folder
     for folder in \
@@ -34,7 +34,7 @@ find_binaries() {
 }
 binaries=$(find_binaries)
 
-# PostgreSQL refuses to run as root. As root, run it as the user postgres, or as nobody if that user does not exist.
+# PostgreSQL refuses to run as root. Run it as postgres, or as nobody if postgres does not exist.
 as_server=()
 owner=$(id -un)
 if [ "$(id -u)" -eq 0 ]; then
@@ -82,8 +82,8 @@ start() (
 )
 start
 
-# migrate DATABASE ROLE: applies all migrations to a database as a role and records them as sqlx does, so that
-# Tessera has nothing to migrate.
+# migrate DATABASE ROLE: applies all migrations to a database as a role and records them as sqlx
+# does, so that Tessera has nothing to migrate.
 migrate() {
     local migration version description begin commit
     {
@@ -109,8 +109,9 @@ migrate() {
     } | psql --quiet --no-psqlrc "postgres://tessera@localhost/$1?host=$home" --file - >/dev/null
 }
 
-# Tests copy databases that have the schema: template1, which sqlx's tests copy, and a database that belongs to the
-# owner role of docs/operating.md. Measurements and programs other than tests start with empty databases.
+# Tests copy databases that have the schema: template1, which sqlx's tests copy, and a database that
+# belongs to the owner role of docs/operating.md. Measurements and programs other than tests start
+# with empty databases.
 if [ "${WITH_POSTGRES:-}" = migrated ]; then
     migrations=$(dirname "$0")/../server/authority/migrations
     psql --quiet --no-psqlrc "postgres://tessera@localhost/postgres?host=$home" --command "

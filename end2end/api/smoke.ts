@@ -1,4 +1,5 @@
-// Takes a token through its lifecycle with the generated TypeScript types. Reads the managing token from standard input.
+// Takes a token through its lifecycle with the generated TypeScript types. Reads the managing token
+// from standard input.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 

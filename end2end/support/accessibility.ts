@@ -4,8 +4,8 @@ import { type Page, expect } from "@playwright/test";
 
 /** Expects that axe finds no violations on the page in its current state. */
 export async function expectAccessible(page: Page, place: string): Promise<void> {
-  // axe waits for timers, which browsers don't run if JavaScript is disabled. In that case run their
-  // callbacks immediately. This can't affect the page, because it runs no scripts of its own.
+  // axe waits for timers, which browsers don't run if JavaScript is disabled. In that case run
+  // their callbacks immediately. This can't affect the page, because it runs no scripts of its own.
   if (!(await page.evaluate(() => matchMedia("(scripting: enabled)").matches))) {
     await page.evaluate(() => {
       window.setTimeout = ((act: () => void) => void Promise.resolve().then(act)) as unknown as typeof window.setTimeout;

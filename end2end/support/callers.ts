@@ -10,7 +10,8 @@ export interface Answer {
   body: string;
 }
 
-/** Calls an API with curl, in the document's form. Omits the Authorization header if `token` is undefined. */
+/** Calls an API with curl, in the document's form. Omits the Authorization header if `token` is
+ * undefined. */
 export async function curl(url: string, token: string | undefined, more: string[] = []): Promise<Answer> {
   const bearer = token === undefined ? [] : ["-H", `Authorization: Bearer ${token}`];
   return call(url, [

@@ -100,7 +100,8 @@ export class Console {
     return this.panel.getByRole("textbox", { name: "Token", exact: true });
   }
 
-  /** Adds a token, starting from the list, and returns its secret. Leaves the dialog with the secret open. */
+  /** Adds a token, starting from the list, and returns its secret. Leaves the dialog with the
+   * secret open. */
   async addToken(token: NewToken): Promise<string> {
     await this.openAddToken();
     await this.fillToken(token);
@@ -119,7 +120,8 @@ export class Console {
     return this.panel.getByRole("link", { name: "Done" }).or(this.panel.getByRole("button", { name: "Done" }));
   }
 
-  /** Closes the dialog with a new token. Copies the token first, because the dialog asks for confirmation otherwise. */
+  /** Closes the dialog with a new token. Copies the token first, because the dialog asks for
+   * confirmation otherwise. */
   async pressDone(): Promise<void> {
     if (this.scripts) await this.copyToken();
     await this.done.click();

@@ -1,13 +1,13 @@
-// Runs the commands in the pages below docs/ as a reader would: all commands of a page run in order,
-// in one shell and one folder that is empty at first.
+// Runs the commands in the pages below docs/ as a reader would: all commands of a page run in
+// order, in one shell and one folder that is empty at first.
 //
 //     ```bash            runs; later blocks see the variables that it sets
 //     ```python          runs with python3; it sees the variables that bash has exported
-//     ```bash noexec     does not run: only for commands that cannot run in a test, such as apt-get install
+//     ```bash noexec     does not run: for commands that cannot run in a test, such as apt-get
 //     ```json, ```text…  is only shown
 //
-// A page fails if one of its commands fails. The commands find `tessera` on the PATH. TESSERA_URL and
-// TESSERA_DATA_DIR name a server that is set up and has the owner admin@example.com.
+// A page fails if one of its commands fails. The commands find `tessera` on the PATH. TESSERA_URL
+// and TESSERA_DATA_DIR name a server that is set up and has the owner admin@example.com.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, open, readFile, rm, symlink, writeFile } from "node:fs/promises";
@@ -73,7 +73,7 @@ export async function runBlocks(name: string, blocks: Block[], tessera: Tessera)
   await Promise.all(["bin", "blocks", "home"].map((part) => mkdir(place(part))));
   await symlink(Tessera.binary(), place("bin/tessera"));
 
-  // Pad each file so that commands keep their line numbers in the page, which error messages then report.
+  // Pad each file so that error messages report the line numbers of commands in the page.
   const file = (index: number) => place(`blocks/${index}/${path.basename(name)}`);
   for (const [index, block] of blocks.entries()) {
     await mkdir(path.dirname(file(index)));
@@ -89,7 +89,7 @@ export async function runBlocks(name: string, blocks: Block[], tessera: Tessera)
 
   const paths = [place("bin"), path.join(ROOT, "target/python/bin"), process.env.PATH];
   const output = await open(place("blocks/output"), "w");
-  // The shell gets its own process group, so that the page's background processes are killed with it.
+  // The shell gets its own process group, so that the page's background processes can be killed.
   const shell = spawn("bash", ["--noprofile", "--norc", place("blocks/all")], {
     cwd: place("home"),
     detached: true,

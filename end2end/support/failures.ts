@@ -1,4 +1,4 @@
-// Reports the failed tests at the end of a run, with the step and the reason, because the output is long.
+// Reports the failed tests with step and reason at the end of a run, because the output is long.
 import type { FullConfig, Reporter, Suite, TestCase, TestResult, TestStep } from "@playwright/test/reporter";
 
 /** The number of lines shown of each error. */

@@ -84,7 +84,8 @@ export const test = base.extend<PerTest & Options, PerWorker>({
   },
 });
 
-/** Like `test`, but with an instance that only this file uses, so that tests in other files cannot disturb it. */
+/** Like `test`, but with an instance that only this file uses, so that tests in other files cannot
+ * disturb it. */
 export function testWithOwnInstance(start: () => Promise<Tessera>) {
   return test.extend({
     tessera: [

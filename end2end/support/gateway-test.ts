@@ -1,4 +1,4 @@
-// Shared parts of the gateway tests: a gateway for each test, and helpers that read what the API received.
+// Shared parts of the gateway tests: a gateway for each test, and helpers to read the API's output.
 import { type Answer } from "./callers.ts";
 import { expect, test as base } from "./fixtures.ts";
 import { Gateway, type Kind, KINDS } from "./gateway.ts";

@@ -1,4 +1,4 @@
-// Real gateways in front of a small API, each with the exact configuration that docs/gateways.md shows.
+// Real gateways in front of a small API, each with the exact configuration in docs/gateways.md.
 import { existsSync } from "node:fs";
 import { chmod, copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -25,7 +25,7 @@ export const FILES: Record<Kind, string[]> = {
 /** The documented files that a location in nginx can include. */
 export const PARAMS = ["proxy", "grpc", "fastcgi", "uwsgi", "scgi"].map((kind) => `tessera_${kind}_params`);
 
-/** The text before each port in the documented configuration. Tests replace the ports with free ones. */
+/** The text before each port in the documented configuration. Tests use free ports instead. */
 const PORTS: Record<Kind, { listen: string; tessera: string; api: string }> = {
   nginx: { listen: "listen 127.0.0.1:", tessera: "server 127.0.0.1:", api: "server 127.0.0.1:" },
   caddy: { listen: "http://:", tessera: "forward_auth 127.0.0.1:", api: "reverse_proxy 127.0.0.1:" },
@@ -118,7 +118,8 @@ export class Gateway {
     return this.program.text;
   }
 
-  /** Starts a gateway that verifies tokens of `workspace` at `tessera`. Also starts the API, unless one runs at port `api`. */
+  /** Starts a gateway that verifies tokens of `workspace` at `tessera`. Also starts the API, unless
+   * one runs at port `api`. */
   static async start(
     tessera: string,
     workspace: string,
@@ -159,7 +160,8 @@ export class Gateway {
     return gateway;
   }
 
-  /** Waits until the documented configuration is active, which the response to a request without a token shows. */
+  /** Waits until the documented configuration is active, which the response to a request without a
+   * token shows. */
   private async ready(): Promise<void> {
     const url = `${this.url}/api/run`;
     for (let tries = 0; tries < 300 && !this.program.ended; tries += 1) {

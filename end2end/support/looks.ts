@@ -1,4 +1,4 @@
-// Checks the accessibility and layout of a screen in both themes and at both widths, and takes screenshots.
+// Checks accessibility and layout of a screen in both themes and widths, and takes screenshots.
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -13,8 +13,9 @@ export const WIDTHS = [1280, 320] as const;
 export const THEMES = ["light", "dark"] as const;
 
 /**
- * Checks the screen that `show` opens, and takes a screenshot, for each theme and width. `show` runs
- * once for each theme, because the server renders the theme. The width changes while the page is open.
+ * Checks the screen that `show` opens, and takes a screenshot, for each theme and width. `show`
+ * runs once for each theme, because the server renders the theme. The width changes while the page
+ * is open.
  */
 export async function expectGoodLooks(console: Console, name: string, show: () => Promise<void>): Promise<void> {
   const { page } = console;

@@ -56,7 +56,7 @@ const OTHERS = [
 /** More than forty paths that a gateway must reject, or forward exactly as it matched them. */
 export const AMBIGUOUS = [...new Set([...CLOSED.flatMap(tricks), ...OTHERS])];
 
-/** Ways of writing `/api/rivers/secret`, with different case, slashes, suffixes and percent-encoded letters. */
+/** Spellings of `/api/rivers/secret` with other case, slashes, suffixes and encoded letters. */
 export const SECRETS = [
   ...["", "/", "//", "/.", "/x", ".json", ".JSON", ".", "..", ".php/x", ";x", ";", "%3b", "%20", "+", "~", ",x", ":x", "::$DATA", "=", "@", "!"],
   ...["'", "(1)", "*", "$", "&x", "?x", "?", "/?x", "#", "#x", "%00", "%00.json", "%0a", "%09", "%2f", "%2F", "%5c", "\\", "%2e", "%2ejson", "%252f"],
@@ -74,9 +74,9 @@ export const PLAIN = [
   ...["/api/rivers?path=../../run&next=%2e%2e%2frun", "/api/rivers?", "/api/rivers/7?a=//b&c=\\d&e=%00&f=/./", `/api/rivers/${"x".repeat(3_000)}`],
 ];
 
-/** Returns how programs may interpret a path: unchanged, decoded once or twice, with or without the text after
- * `;`, `#`, `?` and NUL, with `\` as `/`, with dots and slashes resolved, and without regard to case or to a
- * slash or suffix at the end. */
+/** Returns how programs may interpret a path: unchanged, decoded once or twice, with or without the
+ * text after `;`, `#`, `?` and NUL, with `\` as `/`, with dots and slashes resolved, and without
+ * regard to case or to a slash or suffix at the end. */
 export function meanings(path: string): Set<string> {
   const found = new Set([path]);
   const steps: ((text: string) => string)[] = [

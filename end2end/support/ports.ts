@@ -3,8 +3,8 @@ import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Server } from "node:net";
 
-/** The range of ports to try. Linux uses ports from 32768 up for outgoing connections, so a port in that
- * range could be taken before the server binds it. */
+/** The range of ports to try. Linux uses ports from 32768 up for outgoing connections, so a port in
+ * that range could be taken before the server binds it. */
 const FROM = 15_000;
 const TO = 32_000;
 
@@ -21,7 +21,8 @@ async function hold(): Promise<Server> {
   }
 }
 
-/** Returns ports that were free a moment ago. Holds each port until the last one is found, so none repeats. */
+/** Returns ports that were free a moment ago. Holds all ports until the last is found, so that none
+ * repeats. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(Array.from({ length: count }, hold));
   const ports = servers.map((server) => (server.address() as AddressInfo).port);

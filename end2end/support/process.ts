@@ -78,7 +78,7 @@ export class Running {
     }
   }
 
-  /** Sends a signal to the program and waits until it exits. Kills it after `within` milliseconds. */
+  /** Sends a signal to the program and waits until it exits. Kills it after `within` ms. */
   async stop(signal: NodeJS.Signals = "SIGTERM", within = 20_000): Promise<void> {
     process.removeListener("exit", this.leave);
     if (this.ended) return;

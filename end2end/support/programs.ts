@@ -9,8 +9,8 @@ export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "
 /** The folder of the programs that tools/setup.sh installs only for this project. */
 const OWN = path.join(ROOT, "target/python/bin");
 
-/** Returns the path of a program: the value of the variable with its name (CADDY for caddy), else the
- * project's own program, else the system's. */
+/** Returns the path of a program: the value of the variable with its name (CADDY for caddy), else
+ * the project's own program, else the system's. */
 export function program(name: string): string {
   const own = path.join(OWN, name);
   return process.env[name.toUpperCase()] ?? (existsSync(own) ? own : name);

@@ -2,8 +2,8 @@
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Server } from "node:net";
 
-/** An API that records each request byte for byte and returns 200. It accepts every protocol upgrade: it returns 101
- * and then echoes the bytes that it receives. */
+/** An API that records each request byte for byte and returns 200. It accepts every protocol
+ * upgrade: it returns 101 and then echoes the bytes that it receives. */
 export class Recorder {
   /** The heads of the requests that arrived: request line and headers, in latin1. */
   readonly heads: string[] = [];
@@ -64,7 +64,8 @@ function isWhole(text: string): boolean {
   return length === undefined ? text.endsWith("\r\n0\r\n\r\n") : text.length >= end + 4 + Number(length);
 }
 
-/** Sends `bytes` (latin1) to the server at `url`. Returns the response, or everything received until the server closed. */
+/** Sends `bytes` (latin1) to the server at `url`. Returns the response, or everything received
+ * until the server closed. */
 export async function exchange(url: string, bytes: string): Promise<string> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname).setEncoding("latin1");
@@ -82,8 +83,8 @@ export async function exchange(url: string, bytes: string): Promise<string> {
   return answer;
 }
 
-/** Sends a head, and `more` after the response to it. Returns everything received until the text ends with `wanted`
- * or the server closes. */
+/** Sends a head, and `more` after the response to it. Returns everything received until the text
+ * ends with `wanted` or the server closes. */
 export async function converse(url: string, head: string, more: string, wanted: string): Promise<string> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname).setEncoding("latin1");
@@ -105,7 +106,8 @@ export async function converse(url: string, head: string, more: string, wanted: 
   return answer;
 }
 
-/** Sends a request with exactly this target and these header lines. Returns the status and text of the response. */
+/** Sends a request with exactly this target and these header lines. Returns the status and text of
+ * the response. */
 export async function request(
   url: string,
   method: string,

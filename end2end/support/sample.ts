@@ -5,7 +5,7 @@ import type { Tessera } from "./tessera.ts";
 
 const LONG = "partner-acme-readonly-reporting-integration-eu-west-with-a-very-long-name-that-has-no-spaces";
 
-/** Creates tokens in several states, with long and short texts. Waits until the first one has expired. */
+/** Creates tokens in several states, with long and short texts. Waits until the first expires. */
 export async function fillWithTokens(tessera: Tessera, workspace: string): Promise<void> {
   const soon = new Date(Date.now() + 5_000).toISOString();
   const later = new Date(Date.now() + 30 * 86_400_000).toISOString();

@@ -63,7 +63,7 @@ export class Tessera {
   /** Starts a new instance that is not set up, as after a fresh installation. */
   static async start(): Promise<Tessera> {
     const folder = await mkdtemp(path.join(tmpdir(), "tessera-e2e-"));
-    // If root starts the server, the database runs as another user, which needs access to its files.
+    // As root, the server runs the database as another user, which needs access to the files.
     await chmod(folder, 0o755);
     const [port] = await freePorts(1);
     const tessera = new Tessera(folder, port);

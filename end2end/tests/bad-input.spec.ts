@@ -1,4 +1,4 @@
-// Bad and malicious input: the console reports it clearly, keeps it in its field and renders it harmlessly.
+// Bad and malicious input: the console reports it, keeps it in its field and renders it harmlessly.
 import type { Page } from "@playwright/test";
 
 import { expect, test } from "../support/fixtures.ts";
@@ -286,7 +286,8 @@ test("the form keeps its input when the session ends", async ({
 });
 
 test("pressing Create twice creates one token", async ({ console, page, guard, tessera, workspace }) => {
-  // Without JavaScript the second press may post the form again. The server then responds that the token exists.
+  // Without JavaScript the second press may post the form again. The server then responds that the
+  // token exists.
   guard.expectStatus(409);
   await console.open(`${console.tokensPath}/new`);
   await console.fillToken({ name: "once", scopes: ["rivers:read"] });
@@ -328,7 +329,8 @@ test("a reloaded or revisited reveal page does not show the secret", async ({ co
   }
   expect(await page.content()).not.toContain(secret);
   await console.openTokens();
-  // Without JavaScript the page was the response to a POST, which the browser does not repeat without confirmation.
+  // Without JavaScript the page was the response to a POST, which the browser does not repeat
+  // without confirmation.
   await page.goBack().catch((error: Error) => expect(error.message).toContain("ERR_CACHE_MISS"));
   expect(await page.content()).not.toContain(secret);
   expect(await tessera.tokens(workspace)).toHaveLength(1);

@@ -1,5 +1,6 @@
-// Gateways in unusual situations: Tessera is down, hangs or returns odd responses, a location names no scope or
-// several, or a load balancer is in front. Also checks that the documentation shows the tested configurations.
+// Gateways in unusual situations: Tessera is down, hangs or returns odd responses, a location names
+// no scope or several, or a load balancer is in front. Also checks that the documentation shows the
+// tested configurations.
 import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import path from "node:path";
@@ -11,7 +12,8 @@ import { FILES, Gateway, type Kind } from "../support/gateway.ts";
 import { ROOT } from "../support/programs.ts";
 import { StandIn } from "../support/stand-in.ts";
 
-/** A location without a scope, as a hurried operator might add it to the documented configuration. */
+/** A location without a scope, as a hurried operator might add it to the documented
+ * configuration. */
 const FORGOTTEN: Record<Kind, [place: string, more: string]> = {
   nginx: ["    location / {\n", "    location /api/forgotten { proxy_pass http://api; }\n\n"],
   caddy: ["\t\t@unnamed", "\t\t@forgotten path /api/forgotten\n\n"],
@@ -182,7 +184,7 @@ withEach((kind, own) => {
       expect(question.headers.authorization).toBe("Bearer TOKEN");
       expect(question.headers["x-forwarded-for"]).toBe("127.0.0.1");
       expect(question.headers.cookie).toBeUndefined();
-      expect(Number(question.headers["content-length"] ?? 0), "the body is not forwarded").toBe(0);
+      expect(Number(question.headers["content-length"] ?? 0), "the body is not sent to Tessera").toBe(0);
       expect(question.headers["transfer-encoding"]).toBeUndefined();
     } finally {
       await gateway.destroy();

@@ -1,5 +1,5 @@
-// Real frameworks behind each gateway: no spelling of a path reaches a handler that the token's scope does not
-// permit. Each framework decodes, resolves and folds paths differently.
+// Real frameworks behind each gateway: no spelling of a path reaches a handler that the token's
+// scope does not permit. Each framework decodes, resolves and folds paths differently.
 import path from "node:path";
 
 import { python } from "../support/callers.ts";

@@ -1,5 +1,5 @@
-// nginx in front of APIs that speak FastCGI, uwsgi, SCGI and gRPC, with the locations in docs/gateways.md and
-// the files that they include.
+// nginx in front of APIs that speak FastCGI, uwsgi, SCGI and gRPC, with the locations in
+// docs/gateways.md and the files that they include.
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 

@@ -1,12 +1,13 @@
-// Sends paths and header names that a gateway and the API behind it could interpret differently, as raw bytes,
-// to each documented gateway. The assertions check the bytes that reached the API.
+// Sends paths and header names that a gateway and the API behind it could interpret differently, as
+// raw bytes, to each documented gateway. The assertions check the bytes that reached the API.
 import { expect } from "../support/fixtures.ts";
 import { test as base, withEach } from "../support/gateway-test.ts";
 import { Gateway, type Kind } from "../support/gateway.ts";
 import { AMBIGUOUS, meanings, PLAIN, SECRETS } from "../support/paths.ts";
 import { Recorder, request } from "../support/raw.ts";
 
-/** These gateways resolve dots and double slashes before they choose a scope, and forward the resolved path. */
+/** These gateways resolve dots and double slashes before they choose a scope, and forward the
+ * resolved path. */
 const RESOLVES: Kind[] = ["traefik", "envoy"];
 
 const test = base.extend<{ recorder: Recorder; reader: string }>({
@@ -113,8 +114,8 @@ withEach((kind) => {
     recorder.takeLines();
     for (const count of [96, 101, 150]) {
       const answered = await status(count);
-      // nginx forwards any number of headers. With the other gateways, Tessera or the gateway rejects more than
-      // 100. Envoy returns 500 if only the headers that it adds exceed that limit.
+      // nginx forwards any number of headers. With the other gateways, Tessera or the gateway
+      // rejects more than 100. Envoy returns 500 if only its own headers exceed that limit.
       const allowed = { nginx: [200], caddy: [431], traefik: [200], envoy: [431, count < 100 ? 500 : 431] }[kind];
       expect(allowed, `${count} headers`).toContain(answered);
       expect(recorder.takeLines().length).toBe(answered === 200 ? 1 : 0);

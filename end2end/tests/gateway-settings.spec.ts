@@ -1,4 +1,5 @@
-// The statements in docs/gateways.md about settings of one gateway and about changes that an operator can make.
+// The statements in docs/gateways.md about settings of one gateway and about changes that an
+// operator can make.
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 
@@ -93,7 +94,7 @@ test.describe("Envoy", () => {
       const all = await tessera.createToken(workspace, "all", ["rivers:run", "rivers:write"]);
       for (const [method, target] of [["POST", "/api/run"], ["GET", "/api/rivers"], ["GET", "/api/rivers/secret"]]) {
         expect((await request(gateway.url, method, target, [`Token: ${all}`])).status).toBe(200);
-        // Envoy sends its timeout to the API in this header: 15000 ms if the route does not set one.
+        // Envoy sends its timeout to the API in this header: by default 15000 ms.
         expect(recorder.heads.splice(0).join()).not.toMatch(/x-envoy-expected-rq-timeout-ms/i);
       }
     } finally {

@@ -1,5 +1,5 @@
-// Protocol upgrades through each documented gateway. The API accepts every upgrade. After an upgrade the gateway is
-// only a pipe, so the assertions check the bytes that reached the API.
+// Protocol upgrades through each documented gateway. The API accepts every upgrade. After an
+// upgrade the gateway is only a pipe, so the assertions check the bytes that reached the API.
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 
@@ -18,7 +18,8 @@ const OTHERS = [
 /** Values of `Connection`. */
 const CONNECTIONS = ["Upgrade, HTTP2-Settings", "upgrade", "keep-alive, Upgrade, HTTP2-Settings", "HTTP2-Settings", "Upgrade, X-Tessera-User"];
 
-/** A smuggled request after a protocol upgrade. Its number identifies the upgrade, because it may reach the API late. */
+/** A smuggled request after a protocol upgrade. Its number identifies the upgrade, because it may
+ * reach the API late. */
 const smuggled = (number: number) =>
   `DELETE /api/admin/users HTTP/1.1\r\nHost: api.example.com\r\nX-Tessera-User: evil@example.com\r\nX-Number: ${number}\r\n\r\n`;
 

@@ -1,5 +1,6 @@
-// Each gateway in front of an API, with the configuration in docs/gateways.md: which requests get through, which
-// are rejected, and what the API receives. The tests open no page, so they run in one project only.
+// Each gateway in front of an API, with the configuration in docs/gateways.md: which requests get
+// through, which are rejected, and what the API receives. The tests open no page, so they run in
+// one project only.
 import path from "node:path";
 
 import { call, curl, RIVER_ID } from "../support/callers.ts";

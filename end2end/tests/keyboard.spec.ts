@@ -115,7 +115,7 @@ test("the focus moves into a dialog, stays there and returns to the control that
         await expect(console.panel).toBeVisible();
         const within = () => page.evaluate(() => document.activeElement?.closest("dialog") !== null);
         await expect.poll(within).toBe(true);
-        // Tab through all controls: the focus may leave the dialog for the browser, but never for the list.
+        // Tab through all controls: the focus may move to the browser, but never to the list.
         for (let presses = 0; presses < 60; presses += 1) {
           await page.keyboard.press("Tab");
           const place = await page.evaluate(() => {

@@ -1,5 +1,5 @@
-// Unchanged clients of Kriten: curl and Python's `requests` call Tessera and an API behind nginx at one address,
-// as in docs/coming-from-kriten.md. The tests open no page.
+// Unchanged clients of Kriten: curl and Python's `requests` call Tessera and an API behind nginx at
+// one address, as in docs/coming-from-kriten.md. The tests open no page.
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 

@@ -1,4 +1,4 @@
-// People who are not instance administrators: what they see, what is forbidden and what they cannot find.
+// People who are not instance administrators: what they see, may not do and cannot find.
 import { expect, test } from "../support/fixtures.ts";
 import { createMember } from "../support/members.ts";
 
@@ -22,7 +22,7 @@ test("a member sees the workspace but not its tokens", async ({ console, page, g
     expect((await page.goto(path))!.status(), path).toBe(403);
     await expect(page.getByRole("main")).toContainText("Only administrators manage API tokens");
   }
-  // A member may know that the list exists. Whether a token exists may stay hidden: 403 and 404 are both fine.
+  // Members know that the list exists. The response may hide whether a single token exists.
   for (const path of [`${console.tokensPath}/${id}`, `${console.tokensPath}/${id}/delete`]) {
     expect([403, 404]).toContain((await page.goto(path))!.status());
     expect(await page.content()).not.toContain("private-business");

@@ -1,5 +1,5 @@
-// Passwords: changing your own, choosing one with a link, and replacing one that an administrator chose. Uses a
-// separate instance, because these tests change passwords.
+// Passwords: changing your own, choosing one with a link, and replacing one that an administrator
+// chose. Uses a separate instance, because these tests change passwords.
 import { type Page } from "@playwright/test";
 
 import type { Console } from "../support/console.ts";

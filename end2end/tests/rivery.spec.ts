@@ -1,5 +1,5 @@
-// Working with tokens as Rivery documents it, step by step and in its words, with its preset. Then makes the
-// documented calls with curl and Python to an API behind nginx.
+// Working with tokens as Rivery documents it, step by step and in its words, with its preset. Then
+// makes the documented calls with curl and Python to an API behind nginx.
 import { type Answer, curl, pythonRequests, RIVER_ID } from "../support/callers.ts";
 import { expect, testWithOwnInstance } from "../support/fixtures.ts";
 import { Gateway } from "../support/gateway.ts";
@@ -192,7 +192,7 @@ test("the documented steps for working with tokens", async ({ tessera, gateway, 
       expect(answer.headers.get("www-authenticate")).toMatch(/^Bearer/i);
     }
     expect(await gateway.callsLetThrough()).toBe(letThrough);
-    // The name can be used again, but the secret cannot: a new token with this name has another secret.
+    // The name can be used again, but a new token with this name has another secret.
     const again = await tessera.createToken(SLUG, "run my rivers", ["rivers:run"]);
     expect(again).not.toBe(token);
     for (const answer of await call(again)) expect(answer.status).toBe(200);

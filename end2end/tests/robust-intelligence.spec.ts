@@ -1,5 +1,5 @@
-// The documented clients of Robust Intelligence: Python with `requests`, which calls an API that Tessera protects,
-// and the SDK's calls for API tokens, made with curl.
+// The documented clients of Robust Intelligence: Python with `requests`, which calls an API that
+// Tessera protects, and the SDK's calls for API tokens, made with curl.
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 

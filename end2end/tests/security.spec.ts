@@ -1,4 +1,5 @@
-// The protection of a signed-in administrator from other sites: content security policy, cookies, origin checks.
+// The protection of a signed-in administrator from other sites: content security policy, cookies,
+// origin checks.
 import { expect, test } from "../support/fixtures.ts";
 import { ADMIN } from "../support/tessera.ts";
 

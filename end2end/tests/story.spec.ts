@@ -1,5 +1,5 @@
 // The complete path of a new administrator: from the printed setup link to a token that a real API
-// accepts, and rejects after it is deleted. The steps follow the product's own document, in its words.
+// accepts, and rejects after it is deleted. The steps use the words of the product's own document.
 import { Gateway } from "../support/gateway.ts";
 import { type Answer, curl, pythonRequests, RIVER_ID } from "../support/callers.ts";
 import { expect, testWithOwnInstance } from "../support/fixtures.ts";

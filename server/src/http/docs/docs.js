@@ -69,7 +69,8 @@ const requestOf = (operation, form) => {
   return { url: path + suffix, method: operation.method, headers, body };
 };
 
-/** Returns the request as a curl command. Uses a variable for the token, so that copied commands do not contain it. */
+/** Returns the request as a curl command. Uses a variable for the token, so that copied commands do
+ * not contain it. */
 const curl = ({ url, method, headers, body }) => {
   const lines = [`curl -X ${method} ${quote(location.origin + url)}`];
   lines.push(`-H "Authorization: Bearer $TESSERA_TOKEN"`);
