@@ -1,4 +1,4 @@
-// Every test runs twice: in a browser that runs our WASM, and in one that runs no script at all.
+// Every test runs in two browsers: with the console's WebAssembly, and without JavaScript.
 import { defineConfig, devices } from "@playwright/test";
 
 import { chromium } from "./support/chromium.ts";

@@ -1,4 +1,4 @@
-// `npm run screenshots` makes the README's picture, docs/screenshot.png, from the release binary.
+// `npm run screenshots` renders docs/screenshot.png for the README with the release binary.
 import { defineConfig } from "@playwright/test";
 
 import tests from "./playwright.config.ts";

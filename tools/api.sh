@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Tests the API by its own description, on a running server of the release binary.
+# Tests the API against its own OpenAPI document, on a running server of the release binary.
 #
-#     tools/api.sh test     part of `make test`: generated clients, then each operation in short
-#     tools/api.sh fuzz     `make fuzz-api`: each operation for an hour, or until somebody stops it
+#     tools/api.sh test     part of `make test`: generated clients, then each operation briefly
+#     tools/api.sh fuzz     `make fuzz-api`: each operation for an hour, or until it is interrupted
 #
-# Clients: Python (openapi-python-client) and TypeScript (openapi-typescript), made from the document, go
-# through a token's life. Operations: schemathesis calls each with what the description allows and
-# forbids, and fails when an answer is not as described.
+# Clients: openapi-python-client and openapi-typescript generate clients in Python and TypeScript
+# from the document. Each client takes a token through its lifecycle. Operations: schemathesis calls
+# each operation with valid and invalid input, and fails if a response does not match the document.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 binary=${BINARY:-target/release/tessera}
 python=$root/target/python/bin
 export PATH="$python:$PATH"
-# A caller's settings are nothing to test with.
+# The caller's settings must not affect the tests.
 for name in $(compgen -e | grep '^TESSERA_' || true); do unset "$name"; done
 
 case ${1:-} in
@@ -26,7 +26,7 @@ fuzz) amount=(--max-examples 100000 --max-time "${FUZZ_SECONDS:-3600}") ;;
 esac
 
 home=$(mktemp -d /tmp/tessera-api.XXXXXX)
-# Started as root, the database runs as another user, who must get through to its files.
+# When root starts the server, the database runs as another user, which needs access to its files.
 chmod 755 "$home"
 server=
 stop() {
@@ -76,7 +76,7 @@ clients() {
         npx --no-install openapi-typescript "$home/openapi.json" --output ../target/clients/api.d.ts \
             >"$home/generate.log" 2>&1 || { cat "$home/generate.log" >&2; exit 1; }
         npx --no-install tsc --project api/tsconfig.json
-        # Where Node finds the packages that it imports.
+        # From this folder, Node finds the packages that the client imports.
         cp ../target/clients/end2end/api/smoke.js api/.smoke.mjs
         trap 'rm -f api/.smoke.mjs' EXIT
         node api/.smoke.mjs "$url" <<<"$token"
@@ -87,9 +87,9 @@ operations() {
     local as status=0 exclude
     for as in token session; do
         exclude=()
-        # The description knows tokens alone: without one the session still speaks.
+        # The document describes only tokens. A request without one still succeeds with the session.
         [ "$as" = token ] || exclude=(--exclude-checks ignored_auth)
-        echo "operations: each as described, called with a $as"
+        echo "operations: each matches its description when called with a $as"
         API_URL=$url API_SESSION=$session API_AS=$as SCHEMATHESIS_HOOKS=hooks PYTHONPATH=end2end/api \
             schemathesis --config-file end2end/api/schemathesis.toml run "$url/api/openapi.json" \
             --checks all "${exclude[@]}" "${amount[@]}" --suppress-health-check all --warnings off \
@@ -107,8 +107,9 @@ no_errors_logged() {
     }
 }
 
-# What clients of other products are answered, by the description of each surface. Schemathesis knows nothing
-# of what those products refuse: of its checks, those that hold for any API.
+# Tests the responses for clients of other products against the OpenAPI document of each surface.
+# Schemathesis runs only the checks that hold for any API, because it cannot know which requests
+# those products reject.
 surfaces() {
     local surface token status=0 audience given=()
     "$binary" preset apply devo --data-dir "$home/data" --workspace workspace-1 --yes >/dev/null 2>&1

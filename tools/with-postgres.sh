@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Runs a command beside a private, temporary PostgreSQL, and leaves nothing behind.
+# Runs a command with a private, temporary PostgreSQL, and removes it afterwards.
 #
 #     WITH_POSTGRES=migrated tools/with-postgres.sh cargo nextest run --workspace --exclude frontend
 #
-# With WITH_POSTGRES=migrated, new databases have Tessera's tables already: they are copies of migrated ones.
-# The command finds the database under DATABASE_URL. The server listens on a Unix socket only, in a
-# folder that other users cannot enter, and writes without fsync: its data live as long as the command. With
-# WITH_POSTGRES=durable it writes as in production, which is what measurements are made with.
-# The exit status is the command's.
+# DATABASE_URL names the database. The server listens only on a Unix socket, in a folder that other
+# users cannot enter. It writes without fsync, because its data is deleted when the command ends.
+# With WITH_POSTGRES=durable it writes as in production, which measurements need. With
+# WITH_POSTGRES=migrated, new databases already have Tessera's tables: they are copies of a migrated
+# database. The exit status is that of the command.
 set -euo pipefail
 
 if [ $# -eq 0 ]; then
@@ -15,7 +15,8 @@ if [ $# -eq 0 ]; then
     exit 2
 fi
 
-# The folder of initdb, pg_ctl and postgres: the newest of PATH's and the usual ones.
+# Prints the folder of initdb, pg_ctl and postgres: TESSERA_POSTGRES_BIN_DIR, the folder on the
+# PATH, or the newest version in the usual folders.
 find_binaries() {
     local folder
     for folder in \
@@ -28,12 +29,12 @@ find_binaries() {
             return
         fi
     done
-    echo "with-postgres: no PostgreSQL server programs found; run tools/setup.sh postgres" >&2
+    echo "with-postgres: found no PostgreSQL server programs; run tools/setup.sh postgres" >&2
     exit 1
 }
 binaries=$(find_binaries)
 
-# PostgreSQL refuses to run as root: then it runs as postgres, or as nobody where that is missing.
+# PostgreSQL refuses to run as root. Run it as postgres, or as nobody if postgres does not exist.
 as_server=()
 owner=$(id -un)
 if [ "$(id -u)" -eq 0 ]; then
@@ -42,13 +43,13 @@ if [ "$(id -u)" -eq 0 ]; then
     as_server=(runuser -u "$owner" --)
 fi
 
-# Below /tmp, because a socket's path may have 107 bytes at most and TMPDIR may be long or private.
+# Use /tmp, because a socket's path can have at most 107 bytes, and TMPDIR may be long or private.
 home=$(mktemp -d /tmp/tessera-postgres.XXXXXX)
 chown "$owner" "$home"
 chmod 700 "$home"
 
 stop() {
-    # "immediate" loses what was not written: nobody will read it.
+    # The mode "immediate" loses unwritten data, which is not needed any more.
     "${as_server[@]}" "$binaries/pg_ctl" --pgdata="$home/data" --mode=immediate --silent stop \
         >/dev/null 2>&1 || true
     rm -rf "$home"
@@ -58,7 +59,7 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# The caller's own PGHOST and the like must not lead anybody elsewhere.
+# The caller's PGHOST and similar variables must not direct the command to another server.
 unset PGHOST PGHOSTADDR PGPORT PGUSER PGPASSWORD PGDATABASE PGSERVICE PGSSLMODE PGOPTIONS PGDATA
 
 hasty="-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c autovacuum=off"
@@ -81,7 +82,8 @@ start() (
 )
 start
 
-# Applies all migrations to a database, as a role, and records them as sqlx does, so that Tessera finds nothing to do.
+# migrate DATABASE ROLE: applies all migrations to a database as a role and records them as sqlx
+# does, so that Tessera has nothing to migrate.
 migrate() {
     local migration version description begin commit
     {
@@ -95,7 +97,7 @@ migrate() {
             version=$(basename "$migration" .sql)
             description=${version#*_}
             version=${version%%_*}
-            # As sqlx runs it.
+            # sqlx runs these migrations outside a transaction, too.
             begin="BEGIN;" commit="COMMIT;"
             [[ $(head -n 1 "$migration") != "-- no-transaction"* ]] || begin='' commit=''
             echo "$begin"
@@ -107,8 +109,9 @@ migrate() {
     } | psql --quiet --no-psqlrc "postgres://tessera@localhost/$1?host=$home" --file - >/dev/null
 }
 
-# Tests copy databases that have the schema: one for sqlx's tests, which copy template1, and one that belongs to the
-# owner's role of docs/operating.md. Measurements and programs other than tests begin with nothing.
+# Tests copy databases that have the schema: template1, which sqlx's tests copy, and a database that
+# belongs to the owner role of docs/operating.md. Measurements and programs other than tests start
+# with empty databases.
 if [ "${WITH_POSTGRES:-}" = migrated ]; then
     migrations=$(dirname "$0")/../server/authority/migrations
     psql --quiet --no-psqlrc "postgres://tessera@localhost/postgres?host=$home" --command "
@@ -121,7 +124,7 @@ if [ "${WITH_POSTGRES:-}" = migrated ]; then
     export TESSERA_TEST_TEMPLATE=tessera_template
 fi
 
-# For those who make clusters of their own.
+# For commands that create their own clusters.
 export POSTGRES_BINARIES=$binaries POSTGRES_OWNER=$owner
 export DATABASE_URL="postgres://tessera@localhost/postgres?host=$home"
 status=0

@@ -1,4 +1,5 @@
-// Pages that answer a form are not hydrated. This copies and shows passwords on them.
+// Pages rendered as the response to a form are not hydrated. This script enables the Copy and
+// show-password buttons on them.
 for (const button of document.querySelectorAll("[data-copy]")) {
   const target = document.querySelector(button.dataset.copy);
   const label = button.querySelector(".copy-label");

@@ -1,9 +1,9 @@
-"""What schemathesis needs to know to call Tessera's API.
+"""Credentials and serializers with which schemathesis calls Tessera's API.
 
 Run by tools/api.sh, which sets:
   API_URL      the server
   API_SESSION  the cookie of an administrator's session, `name=value`
-  API_AS       `token`: calls present a token of every scope; `session`: they carry the session
+  API_AS       `token`: requests carry a token with every scope; `session`: requests carry the session
 """
 
 import json
@@ -17,7 +17,7 @@ import schemathesis
 URL = os.environ["API_URL"]
 SESSION = {"Cookie": os.environ["API_SESSION"], "Sec-Fetch-Site": "same-origin"}
 AS_SESSION = os.environ.get("API_AS") == "session"
-# Operations on the presented token itself end or replace it: they get one of their own.
+# Operations on the request's own token delete or replace it, so each such request gets a new token.
 SELF = "/api/v1/self"
 
 _lock = threading.Lock()
@@ -25,12 +25,12 @@ _lock = threading.Lock()
 
 @schemathesis.serializer("application/jsonl")
 def json_lines(context, value):
-    """A body of JSON values, one a line. What fits the description is a text; anything else is one line."""
+    """Serializes a body with one JSON value for each line. A string is such a body; any other value is one line."""
     return value.encode() if isinstance(value, str) else json.dumps(value).encode()
 
 
 def mint():
-    """A token that holds every scope of Tessera's own API."""
+    """Creates a token with every scope of Tessera's own API and returns its secret."""
     audiences = requests.get(f"{URL}/api/v1/audiences", headers=SESSION, timeout=30).json()
     own = next(a for a in audiences["items"] if a["audience"] == "tessera")
     scopes = [scope["name"] for group in own["groups"] for scope in group["scopes"]]
@@ -45,12 +45,12 @@ def mint():
 
     reply = ask()
     if not reply.ok:
-        # A call before this one has set rules that no such token fits.
+        # An earlier call has set a policy that forbids this token. Reset the policies.
         for level in ("", "/workspaces/workspace-1"):
             requests.put(f"{URL}/api/v1{level}/policy", headers=SESSION, json={}, timeout=30).raise_for_status()
         reply = ask()
     if not reply.ok:
-        raise RuntimeError(f"no token could be made: {reply.status_code} {reply.text}")
+        raise RuntimeError(f"could not create a token: {reply.status_code} {reply.text}")
     return reply.json()["secret"]
 
 
@@ -61,7 +61,7 @@ def works(secret):
 
 @schemathesis.auth(refresh_interval=1)
 class Credential:
-    """A token, replaced when a call deleted, disabled or rotated it."""
+    """A token, which is replaced after a call has deleted, disabled or rotated it."""
 
     secret = None
 

@@ -1,4 +1,4 @@
-"""A token's life through the generated Python client. The managing token comes on standard input."""
+"""Takes a token through its lifecycle with the generated Python client. Reads the managing token from standard input."""
 
 import sys
 
@@ -34,4 +34,4 @@ assert code("rivers:run") == "REVOKED"
 
 refused = show_self.sync_detailed(client=Client(base_url=url))
 assert refused.status_code == 401 and refused.parsed.code == "unauthenticated", refused
-print("    a token was made, listed, verified and deleted")
+print("    created, listed, verified and deleted a token")

@@ -1,4 +1,5 @@
-// A token's life through the generated TypeScript types. The managing token comes on standard input.
+// Takes a token through its lifecycle with the generated TypeScript types. Reads the managing token
+// from standard input.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 
@@ -33,4 +34,4 @@ assert.equal(await verify("rivers:run"), "REVOKED");
 
 const refused = await api.GET("/api/v1/tokens/{id}", { params: { path: { id } } });
 assert.equal(refused.error?.code, "not_found");
-console.log("    a token was made, verified and deleted");
+console.log("    created, verified and deleted a token");

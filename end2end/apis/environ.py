@@ -1,4 +1,4 @@
-"""A WSGI application that answers with what its server told it of the call, as JSON."""
+"""A WSGI application that returns the environment of each request as JSON."""
 
 import json
 

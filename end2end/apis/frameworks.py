@@ -1,6 +1,6 @@
-"""The same API in Flask and in FastAPI, with parts that no gateway names. Prints their two ports.
+"""Serves the same API with Flask and FastAPI, including routes that no gateway names. Prints the two ports.
 
-Each answer names the handler that a call reached.
+Each response names the handler that the request reached.
 """
 
 import socket

@@ -1,8 +1,8 @@
-"""A gRPC service that answers with what it was told of the call, and a client for it.
+"""A gRPC service that returns the method and headers of each call, and a client for it.
 
-    grpc_echo.py serve                        prints its port
-    grpc_echo.py call HOST:PORT METHOD JSON   calls with the headers in a JSON list of pairs, and prints the
-                                              status and the answer as JSON
+    grpc_echo.py serve                        starts the service and prints its port
+    grpc_echo.py call HOST:PORT METHOD JSON   calls a method with the headers in a JSON list of pairs, and
+                                              prints the status and the response as JSON
 """
 
 import json

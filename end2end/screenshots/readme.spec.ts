@@ -1,4 +1,4 @@
-// The picture that opens the README: a list with tokens of every state.
+// The screenshot at the top of the README: a list of tokens in several states.
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 

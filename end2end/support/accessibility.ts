@@ -1,11 +1,11 @@
-// axe with every rule of WCAG 2.2 AA and its best practices.
+// Checks with axe: all rules for WCAG 2.2 AA and axe's best practices.
 import { AxeBuilder } from "@axe-core/playwright";
 import { type Page, expect } from "@playwright/test";
 
-/** Finds nothing to mend on the page as it is now. */
+/** Expects that axe finds no violations on the page in its current state. */
 export async function expectAccessible(page: Page, place: string): Promise<void> {
-  // axe is a script that waits for timers. Where scripts are off a browser runs none, so there its
-  // waiting is done at once; no script of the page's own can notice, for none runs.
+  // axe waits for timers, which browsers don't run if JavaScript is disabled. In that case run
+  // their callbacks immediately. This can't affect the page, because it runs no scripts of its own.
   if (!(await page.evaluate(() => matchMedia("(scripting: enabled)").matches))) {
     await page.evaluate(() => {
       window.setTimeout = ((act: () => void) => void Promise.resolve().then(act)) as unknown as typeof window.setTimeout;
@@ -13,9 +13,9 @@ export async function expectAccessible(page: Page, place: string): Promise<void>
   }
   const results = await new AxeBuilder({ page })
     .withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"])
-    // Style sheets are read from the page; asking for them again is needless.
+    // axe reads the style sheets from the page and does not need to fetch them again.
     .options({ preload: false })
-    // In one go in this page, rather than finishing in an empty one.
+    // Run entirely in this page instead of finishing in a blank page.
     .setLegacyMode(true)
     .analyze();
   const found = results.violations.map(
@@ -24,7 +24,7 @@ export async function expectAccessible(page: Page, place: string): Promise<void>
   expect(found, `axe on ${place}`).toEqual([]);
 }
 
-/** Nothing reaches beyond the right edge of the window. */
+/** Expects that no element extends beyond the right edge of the window. */
 export async function expectNoSidewaysScrolling(page: Page, place: string): Promise<void> {
   const overflow = await page.evaluate(() => {
     const width = document.documentElement.clientWidth;

@@ -1,4 +1,4 @@
-// The two ways in which the product's own document calls an API: curl, and Python's `requests`.
+// The two clients with which the product's own document calls an API: curl and Python's `requests`.
 import { run } from "./process.ts";
 import { program } from "./programs.ts";
 
@@ -10,7 +10,8 @@ export interface Answer {
   body: string;
 }
 
-/** curl, in the document's form; `token` undefined leaves the header out. */
+/** Calls an API with curl, in the document's form. Omits the Authorization header if `token` is
+ * undefined. */
 export async function curl(url: string, token: string | undefined, more: string[] = []): Promise<Answer> {
   const bearer = token === undefined ? [] : ["-H", `Authorization: Bearer ${token}`];
   return call(url, [
@@ -23,10 +24,10 @@ export async function curl(url: string, token: string | undefined, more: string[
   ]);
 }
 
-/** curl with these arguments and the address as it stands, dots and all. */
+/** Runs curl with these arguments and the unmodified URL, including its dot segments. */
 export async function call(url: string, args: string[], input?: string): Promise<Answer> {
   const always = ["--silent", "--show-error", "--include", "--max-time", "20", "--noproxy", "*", "--path-as-is"];
-  // No "Expect: 100-continue", whose answer would come before the answer.
+  // Suppress "Expect: 100-continue", which would put an interim response before the final one.
   const outcome = await run("curl", [...always, "-H", "Expect:", ...args, url], { input });
   if (outcome.status !== 0) throw new Error(`curl: ${outcome.status}\n${outcome.stderr}`);
   const [head, ...rest] = outcome.stdout.split("\r\n\r\n");
@@ -43,7 +44,7 @@ export async function call(url: string, args: string[], input?: string): Promise
   };
 }
 
-/** The lines from `import requests` to `requests.post` are the document's own. */
+/** The lines from `import requests` to `requests.post` are copied from the document. */
 const SNIPPET = `
 import os, sys
 url, river_api_token = sys.argv[1], os.environ["RIVER_API_TOKEN"]
@@ -58,13 +59,13 @@ r = requests.post(url, data=payload, headers=headers)
 print(json.dumps({"status": r.status_code, "headers": list(r.headers.items()), "body": r.text}))
 `;
 
-/** A Python that has `requests`. */
+/** Returns a Python interpreter that has `requests`. */
 export function python(): string {
   const found = program("python");
   return found === "python" ? "python3" : found;
 }
 
-/** Python's `requests`, in the document's form. */
+/** Calls an API with Python's `requests`, in the document's form. */
 export async function pythonRequests(url: string, token: string): Promise<Answer> {
   const environment = { ...process.env, RIVER_API_TOKEN: token, NO_PROXY: "127.0.0.1" };
   const outcome = await run(python(), ["-c", SNIPPET, url], { environment });

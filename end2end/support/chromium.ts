@@ -1,4 +1,4 @@
-// The Chromium that the machine has; Playwright downloads none.
+// Uses the Chromium that is installed on this machine, so Playwright doesn't download one.
 import type { LaunchOptions } from "@playwright/test";
 
 export const chromium: LaunchOptions = {

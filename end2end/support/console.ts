@@ -1,7 +1,7 @@
-// The console as a person meets it: by the roles and names of what is on the screen.
+// Drives the console as a user does: finds elements by their roles and accessible names.
 import { type Locator, type Page, expect } from "@playwright/test";
 
-/** What "Add Token" asks for; what is left out stays as the form offers it. */
+/** Values for the form "Add Token". The form's defaults apply to fields that are left out. */
 export interface NewToken {
   name: string;
   description?: string;
@@ -20,28 +20,28 @@ export class Console {
     return `/workspaces/${encodeURIComponent(this.workspace)}/settings/tokens`;
   }
 
-  /** Opens an address and waits until the page is ready to be used. */
+  /** Opens a URL and waits until the page is ready for use. */
   async open(path: string): Promise<void> {
     await this.page.goto(path);
     await this.settled();
   }
 
-  /** Scripts have taken over the page, where there are any. */
+  /** Waits until the page is hydrated, if JavaScript is enabled. */
   async settled(): Promise<void> {
     if (this.scripts) await expect(this.page.locator("html")).toHaveAttribute("data-hydrated", /.*/);
   }
 
-  /** Scripts answer forms in place; without them the answer is a new page, which no script owns. */
+  /** The page's main heading. */
   get heading(): Locator {
     return this.page.getByRole("heading", { level: 1 });
   }
 
-  /** The window over the list, or the page that stands for it. */
+  /** The dialog over the list, or the page that replaces it. */
   get panel(): Locator {
     return this.page.getByRole("dialog");
   }
 
-  /** What went wrong, as the page says it. */
+  /** The error message on the page. */
   get alert(): Locator {
     return this.page.getByRole("main").getByRole("alert");
   }
@@ -57,13 +57,13 @@ export class Console {
     await this.page.getByRole("button", { name: "Sign out" }).click();
   }
 
-  /** The list, straight by its address. */
+  /** Opens the list of tokens by its URL. */
   async openTokens(query = ""): Promise<void> {
     await this.open(`${this.tokensPath}${query}`);
     await expect(this.heading).toHaveText("API Tokens");
   }
 
-  /** The row of a token. */
+  /** The table row of a token. */
   row(name: string): Locator {
     return this.page.getByRole("row").filter({ has: this.page.getByRole("rowheader", { name }) });
   }
@@ -74,7 +74,7 @@ export class Console {
     await this.settled();
   }
 
-  /** The tick box of a scope; its group is unfolded first where it is folded. */
+  /** Returns the checkbox of a scope. Expands the scope's group if it is collapsed. */
   async scope(name: string): Promise<Locator> {
     const box = this.panel.getByRole("checkbox", { name, exact: true, includeHidden: true });
     const group = this.panel.locator("details").filter({ has: this.page.locator(`[value$="/${name}"]`) });
@@ -95,12 +95,13 @@ export class Console {
     await this.panel.getByRole("button", { name: /^Create/ }).click();
   }
 
-  /** The field that shows a new token, this once. */
+  /** The field that shows the secret of a new token once. */
   get secret(): Locator {
     return this.panel.getByRole("textbox", { name: "Token", exact: true });
   }
 
-  /** Adds a token from the list on; answers what only this screen ever shows. Leaves it open. */
+  /** Adds a token, starting from the list, and returns its secret. Leaves the dialog with the
+   * secret open. */
   async addToken(token: NewToken): Promise<string> {
     await this.openAddToken();
     await this.fillToken(token);
@@ -109,7 +110,7 @@ export class Console {
     return this.secret.inputValue();
   }
 
-  /** Copies the token by its button and waits until the page says so. */
+  /** Copies the token with the Copy button and waits for the confirmation. */
   async copyToken(): Promise<void> {
     await this.panel.getByRole("button", { name: "Copy token" }).click();
     await expect(this.panel.getByText(/^Copied/).first()).toBeVisible();
@@ -119,7 +120,8 @@ export class Console {
     return this.panel.getByRole("link", { name: "Done" }).or(this.panel.getByRole("button", { name: "Done" }));
   }
 
-  /** Closes the window of a new token, copied first: else it asks whether one really wants to leave. */
+  /** Closes the dialog with a new token. Copies the token first, because the dialog asks for
+   * confirmation otherwise. */
   async pressDone(): Promise<void> {
     if (this.scripts) await this.copyToken();
     await this.done.click();
@@ -133,14 +135,14 @@ export class Console {
     await this.settled();
   }
 
-  /** The trash can at the right of a row. */
+  /** Opens the delete dialog with the trash can at the right of a row. */
   async openDelete(name: string): Promise<void> {
     await this.row(name).getByRole("link", { name: /^Delete/ }).click();
     await expect(this.panel.getByRole("heading", { name: `Delete ${name}?` })).toBeVisible();
     await this.settled();
   }
 
-  /** Something from the menu of a row. */
+  /** Chooses an item from the menu of a row. */
   async more(name: string, what: string): Promise<void> {
     await this.row(name).getByRole("button", { name: `More for ${name}` }).click();
     const item = this.page.locator(".row-menu:popover-open").getByText(what, { exact: true });
@@ -153,7 +155,7 @@ export class Console {
     await expect(this.panel).toBeHidden();
   }
 
-  /** The mark of a scope that a read-only tree says is granted. */
+  /** The mark of a granted scope in a read-only scope tree. */
   granted(scope: string): Locator {
     const named = this.page.getByText(scope, { exact: true });
     // The innermost item: the group around it is a list item, too.

@@ -1,13 +1,13 @@
-// The pages below docs/, whose commands are run as a reader would run them: all of a page in one
-// shell, in order, in one empty folder.
+// Runs the commands in the pages below docs/ as a reader would: all commands of a page run in
+// order, in one shell and one folder that is empty at first.
 //
-//     ```bash            is run; what it sets, the blocks after it know
-//     ```python          is run with python3; it knows what bash has exported
-//     ```bash noexec     is not run: only for what cannot run in a test, such as apt-get install
-//     ```json, ```text…  is shown, not run
+//     ```bash            runs; later blocks see the variables that it sets
+//     ```python          runs with python3; it sees the variables that bash has exported
+//     ```bash noexec     does not run: for commands that cannot run in a test, such as apt-get
+//     ```json, ```text…  is only shown
 //
-// A command that fails fails its page. There, `tessera` is on the PATH, and TESSERA_URL and
-// TESSERA_DATA_DIR name a server that is set up, with the owner admin@example.com.
+// A page fails if one of its commands fails. The commands find `tessera` on the PATH. TESSERA_URL
+// and TESSERA_DATA_DIR name a server that is set up and has the owner admin@example.com.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, open, readFile, rm, symlink, writeFile } from "node:fs/promises";
@@ -19,21 +19,21 @@ import { environment, type Person, Tessera } from "./tessera.ts";
 
 export const OWNER: Person = { name: "Administrator", email: "admin@example.com", password: "violet kettle drums outside" };
 
-/** Commands under a name that this runner does not know would be shown and never tried. */
+/** Languages that this runner rejects, because it would silently skip their commands. */
 const MISNAMED = ["sh", "shell", "console", "shell-session", "zsh", "py", "python3"];
 
-/** The longest that a page's commands may take together. */
+/** The time limit for all commands of a page together, in milliseconds. */
 const PATIENCE = 240_000;
 
 /** A block of commands. */
 export interface Block {
   language: "bash" | "python";
-  /** The line of its first command. */
+  /** The line number of its first command. */
   line: number;
   text: string;
 }
 
-/** The blocks of a page that are run. */
+/** Returns the blocks of a page that the runner executes. */
 export function blocks(page: string): Block[] {
   const found: Block[] = [];
   const lines = page.split("\n");
@@ -44,36 +44,36 @@ export function blocks(page: string): Block[] {
     const begin = index + 1;
     const ends = (line: string) => line.trim().startsWith(marks) && /^[`~]+$/.test(line.trim());
     const length = lines.slice(begin).findIndex(ends);
-    if (length < 0) throw new Error(`line ${begin}: the block is never closed`);
+    if (length < 0) throw new Error(`line ${begin}: the block is not closed`);
     index = begin + length;
     const [language, ...words] = info.trim().split(/\s+/);
-    if (MISNAMED.includes(language)) throw new Error(`line ${begin}: "${language}" is not run; write bash or python`);
+    if (MISNAMED.includes(language)) throw new Error(`line ${begin}: "${language}" blocks don't run; use bash or python`);
     if (language !== "bash" && language !== "python") continue;
-    if (words.some((word) => word !== "noexec")) throw new Error(`line ${begin}: what is "${words.join(" ")}"?`);
+    if (words.some((word) => word !== "noexec")) throw new Error(`line ${begin}: unknown option "${words.join(" ")}"`);
     if (words.includes("noexec")) continue;
-    // In a list, a block is as far to the right as its fence.
+    // In a list, the lines of a block are indented like its fence.
     const own = lines.slice(begin, index).map((line) => (line.startsWith(indent) ? line.slice(indent.length) : line));
     found.push({ language, line: begin + 1, text: `${own.join("\n")}\n` });
   }
   return found;
 }
 
-/** What a page's commands came to. */
+/** The outcome of a page's commands. */
 export interface Outcome {
-  /** The blocks that were begun. */
+  /** The number of blocks that were started. */
   begun: number;
-  /** Where it failed and what was printed there. */
+  /** The place of the failure and the output of the failed block. */
   failure?: string;
 }
 
-/** Runs the blocks of the page called `name` against `tessera`. */
+/** Runs the blocks of the page `name` against `tessera`. */
 export async function runBlocks(name: string, blocks: Block[], tessera: Tessera): Promise<Outcome> {
   const folder = await mkdtemp(path.join(tmpdir(), "tessera-docs-"));
   const place = (part: string) => path.join(folder, part);
   await Promise.all(["bin", "blocks", "home"].map((part) => mkdir(place(part))));
   await symlink(Tessera.binary(), place("bin/tessera"));
 
-  // Commands begin on the lines that they have in the page, so that errors name these.
+  // Pad each file so that error messages report the line numbers of commands in the page.
   const file = (index: number) => place(`blocks/${index}/${path.basename(name)}`);
   for (const [index, block] of blocks.entries()) {
     await mkdir(path.dirname(file(index)));
@@ -89,7 +89,7 @@ export async function runBlocks(name: string, blocks: Block[], tessera: Tessera)
 
   const paths = [place("bin"), path.join(ROOT, "target/python/bin"), process.env.PATH];
   const output = await open(place("blocks/output"), "w");
-  // A process group of its own: whatever the page leaves behind in the background ends with it.
+  // The shell gets its own process group, so that the page's background processes can be killed.
   const shell = spawn("bash", ["--noprofile", "--norc", place("blocks/all")], {
     cwd: place("home"),
     detached: true,
@@ -108,7 +108,7 @@ export async function runBlocks(name: string, blocks: Block[], tessera: Tessera)
     try {
       if (shell.pid) process.kill(-shell.pid, "SIGKILL");
     } catch {
-      // Nothing of it runs any more.
+      // The process group has already exited.
     }
   };
   process.once("exit", end);
@@ -120,7 +120,7 @@ export async function runBlocks(name: string, blocks: Block[], tessera: Tessera)
     );
     const begun = printed.filter((text) => text !== undefined).length;
     if (status === 0) return { begun };
-    const reason = status === null ? `was ended after ${PATIENCE / 1_000} s` : `ended with status ${status}`;
+    const reason = status === null ? `timed out after ${PATIENCE / 1_000} s` : `failed with status ${status}`;
     const where = begun === 0 ? "before its first block" : `the block at line ${blocks[begun - 1].line}`;
     const said = begun === 0 ? await readFile(place("blocks/output"), "utf8") : printed[begun - 1];
     return { begun, failure: `${name}: ${where} ${reason}:\n${said}` };

@@ -1,11 +1,11 @@
-// Says at the very end which tests failed, at which step and why: what comes before is long.
+// Reports the failed tests with step and reason at the end of a run, because the output is long.
 import type { FullConfig, Reporter, Suite, TestCase, TestResult, TestStep } from "@playwright/test/reporter";
 
-/** Lines of an error that are shown. */
+/** The number of lines shown of each error. */
 const LINES = 6;
 const COLOUR = /\u001b\[[0-9;]*m/g;
 
-/** The way to the step that failed first, by title. */
+/** Returns the titles of the steps that lead to the first failed step. */
 function steps(result: { steps: TestStep[] }): string[] {
   const failed = result.steps.find((step) => step.error);
   return failed ? [failed.title, ...steps(failed)] : [];

@@ -1,4 +1,4 @@
-// What tests start from: one server per worker, a workspace and a guarded browser per test.
+// Fixtures: one server for each worker, and a workspace and a guarded browser for each test.
 import { randomBytes } from "node:crypto";
 
 import { type BrowserContext, test as base, expect } from "@playwright/test";
@@ -10,25 +10,25 @@ import { ADMIN, Tessera } from "./tessera.ts";
 type StorageState = Awaited<ReturnType<BrowserContext["storageState"]>>;
 
 interface PerWorker {
-  /** A set-up instance; its administrator is `ADMIN`. */
+  /** An instance that is set up with the administrator `ADMIN`. */
   tessera: Tessera;
   /** The cookies of a signed-in administrator. */
   adminState: StorageState;
 }
 
 interface PerTest {
-  /** Whether scripts run in this project. */
+  /** Whether JavaScript is enabled in this project. */
   scripts: boolean;
-  /** A workspace of the test's own. */
+  /** The slug of a workspace that only this test uses. */
   workspace: string;
-  /** What the browser of this test must not do. */
+  /** Records what the test's browser must not do. */
   guard: Guard;
-  /** The console, in the browser of a signed-in administrator. */
+  /** The console in the browser of the signed-in administrator. */
   console: Console;
 }
 
 interface Options {
-  /** Whether the test's browser is signed in as the administrator. */
+  /** Whether the browser is signed in as the administrator. */
   signedIn: boolean;
 }
 
@@ -74,7 +74,7 @@ export const test = base.extend<PerTest & Options, PerWorker>({
       const guard = new Guard(tessera.url);
       guard.watch(context);
       await use(guard);
-      expect(guard.violations, "what the browser met").toEqual([]);
+      expect(guard.violations, "violations in the browser").toEqual([]);
     },
     { auto: true },
   ],
@@ -84,7 +84,8 @@ export const test = base.extend<PerTest & Options, PerWorker>({
   },
 });
 
-/** The same with an instance of the file's own, which its other tests cannot disturb. */
+/** Like `test`, but with an instance that only this file uses, so that tests in other files cannot
+ * disturb it. */
 export function testWithOwnInstance(start: () => Promise<Tessera>) {
   return test.extend({
     tessera: [

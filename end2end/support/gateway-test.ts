@@ -1,4 +1,4 @@
-// What the tests of gateways share: a gateway for each test, and how to read what its API was told.
+// Shared parts of the gateway tests: a gateway for each test, and helpers to read the API's output.
 import { type Answer } from "./callers.ts";
 import { expect, test as base } from "./fixtures.ts";
 import { Gateway, type Kind, KINDS } from "./gateway.ts";
@@ -7,17 +7,17 @@ import { ADMIN } from "./tessera.ts";
 
 const ID = /^[0-9a-f]{8}-[0-9a-f-]{27}$/;
 
-/** What a gateway answers by itself. */
+/** The status codes of a gateway's own responses. */
 interface Own {
-  /** To a path that nobody named. */
+  /** For a path that has no route. */
   path: number;
-  /** To another method of a path that somebody named. */
+  /** For a path that has a route, but not for this method. */
   method: number;
-  /** When Tessera is down. */
+  /** While Tessera is down. */
   down: number;
-  /** When Tessera hangs. */
+  /** While Tessera hangs. */
   hangs: number;
-  /** The longest that it waits then, in seconds. */
+  /** The gateway's timeout for Tessera, in seconds. */
   patience: number;
 }
 
@@ -28,7 +28,7 @@ const OWN: Record<Kind, Own> = {
   envoy: { path: 404, method: 404, down: 503, hangs: 503, patience: 5 },
 };
 
-/** Identity headers of a caller's own making, in every way of writing them. */
+/** Forged identity headers, in every spelling. */
 export const CLAIMS = ["Token-Id", "User", "User-Id", "Workspace", "Scopes", "Code", "Stale"].flatMap((name) => [
   ...["-H", `X-Tessera-${name}: evil`],
   ...["-H", `x-tessera-${name.toLowerCase()}: evil`],
@@ -46,14 +46,14 @@ export const test = base.extend<{ kind: Kind; gateway: Gateway; api: string }>({
   api: async ({ gateway }, use) => use(`${gateway.url}/api/run`),
 });
 
-/** The same tests with each gateway. */
+/** Runs the same tests with each gateway. */
 export function withEach(tests: (kind: Kind, own: Own) => void): void {
-  test.skip(({ scripts }) => !scripts, "no browser takes part");
+  test.skip(({ scripts }) => !scripts, "this test doesn't use a browser");
   for (const kind of KINDS) {
     test.describe(kind, () => {
       test.use({ kind });
-      // Not every maker has a program for every system; continuous integration has all.
-      test.skip(() => !process.env.CI && !isThere(kind), `${kind} is not on this machine`);
+      // Not every vendor has a program for every system. Continuous integration has all of them.
+      test.skip(() => !process.env.CI && !isThere(kind), `${kind} is not installed`);
       tests(kind, OWN[kind]);
     });
   }
@@ -66,20 +66,20 @@ export interface Told {
   body: string;
 }
 
-/** What the API was told. */
+/** Returns the request that the API received. */
 export function told(answer: Answer): Told {
   expect(answer.status, answer.body).toBe(200);
   return JSON.parse(answer.body) as Told;
 }
 
-/** What it was told of its caller. */
+/** Returns the identity headers that the API received. */
 export function identity(answer: Answer): Record<string, string> {
   const headers = told(answer).headers.filter(([name]) => /^x.tessera/.test(name));
-  expect(new Set(headers.map(([name]) => name)).size, "no header comes twice").toBe(headers.length);
+  expect(new Set(headers.map(([name]) => name)).size, "no header occurs twice").toBe(headers.length);
   return Object.fromEntries(headers);
 }
 
-/** A caller's identity as Tessera gives it. */
+/** The identity headers that Tessera sets for a token of the administrator. */
 export const known = (workspace: string, scope: RegExp) => ({
   "x-tessera-token-id": expect.stringMatching(ID),
   "x-tessera-user": ADMIN.email,

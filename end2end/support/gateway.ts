@@ -1,4 +1,4 @@
-// Real gateways, each with the very configuration that docs/gateways.md shows, before a small API.
+// Real gateways in front of a small API, each with the exact configuration in docs/gateways.md.
 import { existsSync } from "node:fs";
 import { chmod, copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -14,7 +14,7 @@ const HERE = path.join(ROOT, "end2end/gateway");
 export const KINDS = ["nginx", "caddy", "traefik", "envoy"] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** The documented files of each, as they are called in end2end/gateway. */
+/** The documented files of each gateway, by their names in end2end/gateway. */
 export const FILES: Record<Kind, string[]> = {
   nginx: ["nginx.conf"],
   caddy: ["Caddyfile"],
@@ -22,10 +22,10 @@ export const FILES: Record<Kind, string[]> = {
   envoy: ["envoy.yaml"],
 };
 
-/** The documented files that a location of nginx may include. */
+/** The documented files that a location in nginx can include. */
 export const PARAMS = ["proxy", "grpc", "fastcgi", "uwsgi", "scgi"].map((kind) => `tessera_${kind}_params`);
 
-/** What stands before a port in the documented configuration, which a test moves to free ports. */
+/** The text before each port in the documented configuration. Tests use free ports instead. */
 const PORTS: Record<Kind, { listen: string; tessera: string; api: string }> = {
   nginx: { listen: "listen 127.0.0.1:", tessera: "server 127.0.0.1:", api: "server 127.0.0.1:" },
   caddy: { listen: "http://:", tessera: "forward_auth 127.0.0.1:", api: "reverse_proxy 127.0.0.1:" },
@@ -33,17 +33,17 @@ const PORTS: Record<Kind, { listen: string; tessera: string; api: string }> = {
   envoy: { listen: "port_value: ", tessera: "port_value: ", api: "port_value: " },
 };
 
-/** Changes a documented file, before its addresses are moved. */
+/** Changes a documented file, before its ports are replaced. */
 export type Edit = (file: string, text: string) => string;
 
-/** How a gateway is started with the files in `folder`. */
+/** Returns the command that starts a gateway with the files in `folder`. */
 async function command(kind: Kind, folder: string): Promise<{ args: string[]; environment?: NodeJS.ProcessEnv }> {
   const config = path.join(folder, FILES[kind][0]);
   switch (kind) {
     case "nginx":
       return { args: ["-p", folder, "-c", await nginxMain(folder, config), "-e", "stderr"] };
     case "caddy":
-      // Its administration and its own files stay in the folder.
+      // Keep Caddy's admin socket and data files in the folder.
       return {
         args: ["run", "--config", config, "--adapter", "caddyfile"],
         environment: {
@@ -61,7 +61,7 @@ async function command(kind: Kind, folder: string): Promise<{ args: string[]; en
   }
 }
 
-/** What Debian's own nginx.conf does around conf.d, in a folder of our own. */
+/** Writes a main configuration like Debian's nginx.conf, with all files in the test's folder. */
 async function nginxMain(folder: string, site: string): Promise<string> {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   const main = [
@@ -81,20 +81,20 @@ async function nginxMain(folder: string, site: string): Promise<string> {
   return config;
 }
 
-/** Copies what locations include: the documented files, and those that come with nginx. */
+/** Copies the files that locations include: the documented ones and those that come with nginx. */
 async function copyParams(folder: string): Promise<void> {
   const systems = ["fastcgi", "uwsgi", "scgi"].map((kind) => `/etc/nginx/${kind}_params`).filter((file) => existsSync(file));
   const files = [...PARAMS.map((file) => path.join(HERE, file)), ...systems];
   await Promise.all(files.map((file) => copyFile(file, path.join(folder, path.basename(file)))));
 }
 
-/** Puts `value` in every place of a text; there must be one. */
+/** Replaces every occurrence of `place` with `value`. Throws if `place` does not occur. */
 function replace(text: string, place: string, value: string): string {
   if (!text.includes(place)) throw new Error(`"${place}" does not occur`);
   return text.replaceAll(place, value);
 }
 
-/** Moves the port that stands behind `before`. */
+/** Replaces the documented port that follows `before`. */
 function move(text: string, before: string, documented: number, port: number | string): string {
   const place = new RegExp(`${before.replaceAll(".", "\\.")}${documented}(?!\\d)`, "g");
   return replace(text.replaceAll(place, `${before}\0`), `${before}\0`, `${before}${port}`);
@@ -113,12 +113,13 @@ export class Gateway {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** What the gateway has written. */
+  /** The gateway's output so far. */
   get log(): string {
     return this.program.text;
   }
 
-  /** Starts a gateway, and the API unless one runs at `api`; tokens of `workspace` are asked for at `tessera`. */
+  /** Starts a gateway that verifies tokens of `workspace` at `tessera`. Also starts the API, unless
+   * one runs at port `api`. */
   static async start(
     tessera: string,
     workspace: string,
@@ -131,7 +132,7 @@ export class Gateway {
     const [port, freePort] = await freePorts(2);
     const apiPort = api ?? freePort;
     const places = PORTS[kind];
-    // In one piece, for an address may stand in any of the files.
+    // Join the files, because an address can be in any of them.
     const separator = "\n\0\n";
     const documented = await Promise.all(FILES[kind].map((file) => readFile(path.join(HERE, file), "utf8")));
     let text = FILES[kind].map((file, index) => edit(file, documented[index])).join(separator);
@@ -159,27 +160,28 @@ export class Gateway {
     return gateway;
   }
 
-  /** Waits until the documented configuration is in force, which a call without a token shows. */
+  /** Waits until the documented configuration is active, which the response to a request without a
+   * token shows. */
   private async ready(): Promise<void> {
     const url = `${this.url}/api/run`;
     for (let tries = 0; tries < 300 && !this.program.ended; tries += 1) {
       const answer = await fetch(url, { method: "POST" }).catch(() => undefined);
       await answer?.arrayBuffer();
-      // Traefik answers 404 until it has read its second file.
+      // Traefik returns 404 until it has read its second file.
       if (answer && answer.status !== 404) return;
       await setTimeout(50);
     }
     throw new Error(`the gateway did not become ready:\n${this.log}`);
   }
 
-  /** How many calls have reached the API behind the gateway. */
+  /** Returns the number of requests that have reached the API behind the gateway. */
   async callsLetThrough(): Promise<number> {
     const answer = await fetch(`http://127.0.0.1:${this.apiPort}/calls`);
     return ((await answer.json()) as { calls: number }).calls;
   }
 
   async destroy(): Promise<void> {
-    // nginx would wait for kept-alive connections when it is told QUIT.
+    // Use SIGTERM, because nginx waits for keep-alive connections after SIGQUIT.
     await Promise.all([this.program, this.api].map((running) => running?.stop("SIGTERM")));
     await rm(this.folder, { recursive: true, force: true });
   }

@@ -1,25 +1,25 @@
-// Watches everything that a browser does in a test and fails the test for what no user should meet:
-// console errors, hydration warnings, policy violations, failed requests, requests to others.
+// Watches the browser during a test. Fails the test for console errors, hydration warnings, policy
+// violations, failed requests and requests to other origins.
 import type { BrowserContext, ConsoleMessage, Request, Response } from "@playwright/test";
 
-/** Chromium says this of every answer from 400 on; the answers themselves are checked instead. */
+/** Chromium logs this for every response from 400 on. The guard checks the responses instead. */
 const STATUS_MESSAGE = /^Failed to load resource: the server responded with a status of \d+/;
 
 export class Guard {
   readonly violations: string[] = [];
-  /** Every address that was asked for. */
+  /** The URL of every request. */
   readonly requested: string[] = [];
   private readonly expected = new Set<number>();
   private offline = false;
 
   constructor(private readonly origin: string) {}
 
-  /** The test causes an answer with this status on purpose. */
+  /** Permits responses with these statuses, which the test causes on purpose. */
   expectStatus(...statuses: number[]): void {
     for (const status of statuses) this.expected.add(status);
   }
 
-  /** The test cuts the connection on purpose. */
+  /** Permits network errors, because the test cuts the connection on purpose. */
   expectOffline(): void {
     this.offline = true;
   }
@@ -49,8 +49,8 @@ export class Guard {
 
   private onFailure(request: Request): void {
     const reason = request.failure()?.errorText ?? "unknown";
-    // The browser's own doing: a page that is left while something loads aborts it, and the answer
-    // to a post is not fetched again without asking.
+    // The browser itself causes these: it aborts requests when the user leaves a page, and does not
+    // repeat a POST without confirmation.
     if (["net::ERR_ABORTED", "net::ERR_CACHE_MISS"].includes(reason) || this.offline) return;
     this.violations.push(`failed request: ${request.method()} ${request.url()}: ${reason}`);
   }
@@ -58,6 +58,6 @@ export class Guard {
   private onResponse(response: Response): void {
     const status = response.status();
     if (status < 400 || this.expected.has(status)) return;
-    this.violations.push(`answer ${status}: ${response.request().method()} ${response.url()}`);
+    this.violations.push(`response ${status}: ${response.request().method()} ${response.url()}`);
   }
 }

@@ -1,7 +1,7 @@
-// Using a page with nothing but a keyboard.
+// Helpers for using a page with only the keyboard.
 import { type Locator, type Page, expect } from "@playwright/test";
 
-/** Presses Tab until `target` has the focus; a person gives up sooner than after `most` times. */
+/** Presses Tab until `target` has the focus. Throws after `most` presses. */
 export async function tabTo(page: Page, target: Locator, most = 80): Promise<void> {
   await expect(target).toBeVisible();
   const focused = () => target.evaluate((element) => element === document.activeElement);
@@ -10,10 +10,10 @@ export async function tabTo(page: Page, target: Locator, most = 80): Promise<voi
     await page.keyboard.press("Tab");
   }
   const stuck = await page.evaluate(() => document.activeElement?.outerHTML.slice(0, 200));
-  throw new Error(`${target} was not reached in ${most} steps; the focus is on ${stuck}`);
+  throw new Error(`${target} did not get the focus after ${most} presses of Tab; the focus is on ${stuck}`);
 }
 
-/** The focus can be seen: on the element, its label, or what contains it. */
+/** Expects that the focus is visible on the element, its label, its next sibling or an ancestor. */
 async function expectVisibleFocus(target: Locator): Promise<void> {
   const seen = await target.evaluate((element) => {
     const outlined = (style: CSSStyleDeclaration) =>

@@ -1,4 +1,4 @@
-// One screen in both themes and both widths: as axe, a narrow window and a person see it.
+// Checks accessibility and layout of a screen in both themes and widths, and takes screenshots.
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -13,8 +13,9 @@ export const WIDTHS = [1280, 320] as const;
 export const THEMES = ["light", "dark"] as const;
 
 /**
- * Checks and photographs what `show` brings up, once per theme and width. `show` runs again for
- * each theme, since the theme comes with the page; the width changes under the open page.
+ * Checks the screen that `show` opens, and takes a screenshot, for each theme and width. `show`
+ * runs once for each theme, because the server renders the theme. The width changes while the page
+ * is open.
  */
 export async function expectGoodLooks(console: Console, name: string, show: () => Promise<void>): Promise<void> {
   const { page } = console;
@@ -29,7 +30,7 @@ export async function expectGoodLooks(console: Console, name: string, show: () =
         const file = `${name}-${theme}-${width}.png`;
         await page.screenshot({
           path: path.join(SCREENS, test.info().project.name, file),
-          // A window over the list covers the screen, not the whole document.
+          // A dialog over the list covers the viewport, not the whole document.
           fullPage: !name.endsWith("-over-list"),
           animations: "disabled",
         });

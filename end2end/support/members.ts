@@ -1,12 +1,12 @@
-// People of other roles. The console cannot invite them yet, so a test writes them into the
-// instance's own database, with the administrator's password.
+// Creates people with other roles. Tests write them directly into the instance's database, with the
+// administrator's password.
 import { randomUUID } from "node:crypto";
 import { readdir } from "node:fs/promises";
 
 import { run } from "./process.ts";
 import { ADMIN, type Tessera } from "./tessera.ts";
 
-/** The folder of the embedded database's socket, somewhere below the data folder. */
+/** Returns the folder of the embedded database's socket, which is below the data folder. */
 async function socketFolder(tessera: Tessera): Promise<string> {
   const entries = await readdir(tessera.dataDir, { withFileTypes: true, recursive: true });
   const socket = entries.find((entry) => /^\.s\.PGSQL\.\d+$/.test(entry.name));
@@ -14,7 +14,7 @@ async function socketFolder(tessera: Tessera): Promise<string> {
   return socket.parentPath;
 }
 
-/** Runs SQL in the instance's database. */
+/** Runs SQL in the instance's database and returns its output. */
 export async function sql(tessera: Tessera, statement: string): Promise<string> {
   const socket = await socketFolder(tessera);
   const place = ["--host", socket, "--username", "tessera", "--dbname", "tessera"];
@@ -26,7 +26,7 @@ export async function sql(tessera: Tessera, statement: string): Promise<string> 
 
 const quoted = (text: string) => `'${text.replaceAll("'", "''")}'`;
 
-/** A person who is no administrator: a member of `workspace`, or of none. */
+/** Creates a person with the instance role `member`, who is in one workspace or in none. */
 export async function createMember(
   tessera: Tessera,
   email: string,

@@ -1,9 +1,9 @@
-// Paths that programs read differently, and what programs make of a path.
+// Paths that programs interpret differently, and the possible interpretations of a path.
 
-/** What each trick leads to. The token of these tests opens none of them. */
+/** The targets of the tricks. The token in these tests may not call any of them. */
 const CLOSED = ["run", "rivers/secret"];
 
-/** Paths that begin or end like an open one and may lead to `closed`. */
+/** Returns paths that begin or end like a permitted path, but may lead to `closed`. */
 function tricks(closed: string): string[] {
   const up = [
     ...["..", "%2e%2e", "%2E%2e", ".%2e", "%2e.", "..;", "..;x=1", "..%3b", "..%3Bx", "%252e%252e", "%25%32%65%25%32%65"],
@@ -43,7 +43,7 @@ function tricks(closed: string): string[] {
   ];
 }
 
-/** Paths that lead elsewhere, or that no two programs agree about. */
+/** Paths that lead elsewhere, or that programs interpret differently. */
 const OTHERS = [
   ...["/admin/../api/rivers", "/admin/x/../../api/rivers", "/admin/..%2fapi/rivers", "/admin/..%2fapi%2frivers/1"],
   ...["/api/admin/users/../../rivers", "/api/admin/users/%2e%2e/%2E%2E/rivers/1", "/api/admin/..%2frivers/1"],
@@ -53,10 +53,10 @@ const OTHERS = [
   ...["/api/rivers/...", "/api/rivers/....//run", "/api/rivers/x%3b", "/api/rivers;x", "/api/rivers/x;y=z", "/api/rivers/%u002e%u002e/run"],
 ];
 
-/** More than forty paths that must be refused, or be forwarded as they were matched. */
+/** More than forty paths that a gateway must reject, or forward exactly as it matched them. */
 export const AMBIGUOUS = [...new Set([...CLOSED.flatMap(tricks), ...OTHERS])];
 
-/** Everything that `/api/rivers/secret` may be written as: case, slashes, suffixes and codes of letters. */
+/** Spellings of `/api/rivers/secret` with other case, slashes, suffixes and encoded letters. */
 export const SECRETS = [
   ...["", "/", "//", "/.", "/x", ".json", ".JSON", ".", "..", ".php/x", ";x", ";", "%3b", "%20", "+", "~", ",x", ":x", "::$DATA", "=", "@", "!"],
   ...["'", "(1)", "*", "$", "&x", "?x", "?", "/?x", "#", "#x", "%00", "%00.json", "%0a", "%09", "%2f", "%2F", "%5c", "\\", "%2e", "%2ejson", "%252f"],
@@ -66,7 +66,7 @@ export const SECRETS = [
   ...["/api/rivers/%c5%bfecret", "/api/rivers/\xc5\xbfecret", "/api/rivers/secret%c2%a0", "/api/rivers/secret\xa0", "http://x/api/rivers/SECRET/"],
 ]);
 
-/** Paths that mean the same to everybody, all of them open to `rivers:read`. */
+/** Paths that all programs interpret in the same way. `rivers:read` permits all of them. */
 export const PLAIN = [
   ...["/api/rivers", "/api/rivers/", "/api/rivers/7", "/api/rivers/7/", "/api/rivers/7/runs/8", "/api/rivers/a.json", "/api/rivers/.hidden"],
   ...["/api/rivers/..a", "/api/rivers/a..b/c.", "/api/rivers/a%20b", "/api/rivers/ada%40example.com", "/api/rivers/x%3Ay", "/api/rivers/RUN"],
@@ -74,8 +74,9 @@ export const PLAIN = [
   ...["/api/rivers?path=../../run&next=%2e%2e%2frun", "/api/rivers?", "/api/rivers/7?a=//b&c=\\d&e=%00&f=/./", `/api/rivers/${"x".repeat(3_000)}`],
 ];
 
-/** What programs may make of a path: as it is, decoded once and twice, with and without what follows
- * `;`, `#`, `?` and NUL, `\` taken for `/`, dots and slashes resolved, case, and a slash or suffix at the end ignored. */
+/** Returns how programs may interpret a path: unchanged, decoded once or twice, with or without the
+ * text after `;`, `#`, `?` and NUL, with `\` as `/`, with dots and slashes resolved, and without
+ * regard to case or to a slash or suffix at the end. */
 export function meanings(path: string): Set<string> {
   const found = new Set([path]);
   const steps: ((text: string) => string)[] = [
@@ -94,7 +95,7 @@ export function meanings(path: string): Set<string> {
   return found;
 }
 
-/** Removes dot segments, as RFC 3986 section 5.2.4 does. */
+/** Removes dot segments as RFC 3986 section 5.2.4 describes. */
 function resolve(path: string): string {
   const segments: string[] = [];
   const parts = path.split("/");

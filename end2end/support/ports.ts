@@ -1,14 +1,14 @@
-// Free ports of the loopback interface.
+// Finds free ports on the loopback interface.
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Server } from "node:net";
 
-/** Systems give outgoing connections ports from 32768 up, so that one from there may be taken before a
- * server binds it. */
+/** The range of ports to try. Linux uses ports from 32768 up for outgoing connections, so a port in
+ * that range could be taken before the server binds it. */
 const FROM = 15_000;
 const TO = 32_000;
 
-/** A server on a port that nobody uses. */
+/** Starts a server on an unused port. */
 async function hold(): Promise<Server> {
   for (let tries = 0; ; tries += 1) {
     const server = createServer().listen(randomInt(FROM, TO), "127.0.0.1");
@@ -21,7 +21,8 @@ async function hold(): Promise<Server> {
   }
 }
 
-/** Ports that were free a moment ago. All are held until the last one is found, so none repeats. */
+/** Returns ports that were free a moment ago. Holds all ports until the last is found, so that none
+ * repeats. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(Array.from({ length: count }, hold));
   const ports = servers.map((server) => (server.address() as AddressInfo).port);

@@ -1,8 +1,8 @@
-// Child processes that end when the tests end, stopped by their own id and nobody else's.
+// Child processes that stop when the tests end. Each is stopped only by its own process id.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 
-/** A running program and what it has said so far. */
+/** A running program and its output so far. */
 export class Running {
   readonly output: string[] = [];
   private readonly leave = () => this.child.kill("SIGTERM");
@@ -17,7 +17,7 @@ export class Running {
     process.once("exit", this.leave);
   }
 
-  /** Starts a program; `environment` replaces the one of the tests. */
+  /** Starts a program. `environment` replaces the environment of the tests. */
   static start(
     name: string,
     program: string,
@@ -38,12 +38,12 @@ export class Running {
     return this.child.pid;
   }
 
-  /** Whether the program has ended, or could not be started. */
+  /** Whether the program has exited or could not be started. */
   get ended(): boolean {
     return this.child.exitCode !== null || this.child.signalCode !== null || !this.child.pid;
   }
 
-  /** Stops the program where it is, as one that hangs, until `resume`. */
+  /** Suspends the program until `resume`, so that it appears to hang. */
   pause(): void {
     this.child.kill("SIGSTOP");
   }
@@ -52,14 +52,14 @@ export class Running {
     this.child.kill("SIGCONT");
   }
 
-  /** Waits until `find` sees what it looks for in everything said so far. */
+  /** Waits until `find` returns a value for the program's output so far, and returns that value. */
   async says<T>(find: (text: string) => T | null | undefined, within = 60_000): Promise<T> {
     const deadline = AbortSignal.timeout(within);
     for (;;) {
       const found = find(this.text);
       if (found !== null && found !== undefined) return found;
       if (this.ended) {
-        throw new Error(`${this.name} ended before it was ready:\n${this.text}`);
+        throw new Error(`${this.name} exited before it was ready:\n${this.text}`);
       }
       const heard = new AbortController();
       const signal = AbortSignal.any([deadline, heard.signal]);
@@ -78,7 +78,7 @@ export class Running {
     }
   }
 
-  /** Asks the program to end and waits until it has. */
+  /** Sends a signal to the program and waits until it exits. Kills it after `within` ms. */
   async stop(signal: NodeJS.Signals = "SIGTERM", within = 20_000): Promise<void> {
     process.removeListener("exit", this.leave);
     if (this.ended) return;
@@ -90,14 +90,14 @@ export class Running {
   }
 }
 
-/** A program's answer. */
+/** The outcome of a program. */
 export interface Outcome {
   status: number;
   stdout: string;
   stderr: string;
 }
 
-/** Runs a program to its end. */
+/** Runs a program and waits until it exits. */
 export async function run(
   program: string,
   args: string[],
@@ -109,7 +109,7 @@ export async function run(
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-  // A program that reads no input may be gone before the input is.
+  // A program that doesn't read its input may exit before the input is written.
   child.stdin.on("error", () => {});
   child.stdin.end(options.input ?? "");
   const [status] = (await once(child, "close")) as [number | null];

@@ -1,4 +1,4 @@
-// Where the programs are that tests run beside Tessera.
+// Finds the programs that tests run besides Tessera.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import path from "node:path";
@@ -6,17 +6,17 @@ import { fileURLToPath } from "node:url";
 
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
 
-/** What tools/setup.sh installs for this project alone. */
+/** The folder of the programs that tools/setup.sh installs only for this project. */
 const OWN = path.join(ROOT, "target/python/bin");
 
-/** A program: the one that a variable of its name names (CADDY for caddy), the project's own, or
- * the system's. */
+/** Returns the path of a program: the value of the variable with its name (CADDY for caddy), else
+ * the project's own program, else the system's. */
 export function program(name: string): string {
   const own = path.join(OWN, name);
   return process.env[name.toUpperCase()] ?? (existsSync(own) ? own : name);
 }
 
-/** Whether that program is there. */
+/** Returns whether the program can be run. */
 export function isThere(name: string): boolean {
   return !spawnSync(program(name), ["--version"], { stdio: "ignore" }).error;
 }

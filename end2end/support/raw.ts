@@ -1,13 +1,13 @@
-// HTTP as bytes on a socket. Clients and servers tidy paths and headers up; these two do not.
+// HTTP as bytes on a socket. Most clients and servers normalize paths and headers; these do not.
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Server } from "node:net";
 
-/** An API that records what reaches it, byte for byte, and answers each call with 200. It agrees to every change of
- * protocol: it answers 101, and sends back what it gets then. */
+/** An API that records each request byte for byte and returns 200. It accepts every protocol
+ * upgrade: it returns 101 and then echoes the bytes that it receives. */
 export class Recorder {
-  /** The heads that arrived: request line and headers, in latin1. */
+  /** The heads of the requests that arrived: request line and headers, in latin1. */
   readonly heads: string[] = [];
-  /** The bytes that arrived after a change of protocol. */
+  /** The bytes that arrived after a protocol upgrade. */
   readonly piped: string[] = [];
 
   private constructor(private readonly server: Server) {
@@ -45,7 +45,7 @@ export class Recorder {
     return (this.server.address() as AddressInfo).port;
   }
 
-  /** The request lines that arrived since this was last asked. */
+  /** Returns the request lines that arrived since the last call. */
   takeLines(): string[] {
     return this.heads.splice(0).map((head) => head.split("\r\n")[0]);
   }
@@ -55,7 +55,7 @@ export class Recorder {
   }
 }
 
-/** Whether `text` holds a whole answer. */
+/** Returns whether `text` contains a complete response. */
 function isWhole(text: string): boolean {
   const end = text.indexOf("\r\n\r\n");
   if (end < 0) return false;
@@ -64,7 +64,8 @@ function isWhole(text: string): boolean {
   return length === undefined ? text.endsWith("\r\n0\r\n\r\n") : text.length >= end + 4 + Number(length);
 }
 
-/** Sends `bytes` (latin1) to the server at `url` and returns its answer, or what it said until it closed. */
+/** Sends `bytes` (latin1) to the server at `url`. Returns the response, or everything received
+ * until the server closed. */
 export async function exchange(url: string, bytes: string): Promise<string> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname).setEncoding("latin1");
@@ -73,7 +74,7 @@ export async function exchange(url: string, bytes: string): Promise<string> {
     answer += text;
     if (isWhole(answer)) socket.destroy();
   });
-  // A server that refuses early may reset the connection; what it said until then counts.
+  // A server that rejects a request early may reset the connection. Keep what it sent until then.
   socket.on("error", () => {});
   const late = setTimeout(() => socket.destroy(), 20_000);
   socket.write(bytes, "latin1");
@@ -82,8 +83,8 @@ export async function exchange(url: string, bytes: string): Promise<string> {
   return answer;
 }
 
-/** Sends a head, and `more` once the answer to it is there. Returns the answer, and what came until `wanted` was
- * there or the server closed. */
+/** Sends a head, and `more` after the response to it. Returns everything received until the text
+ * ends with `wanted` or the server closes. */
 export async function converse(url: string, head: string, more: string, wanted: string): Promise<string> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname).setEncoding("latin1");
@@ -105,7 +106,8 @@ export async function converse(url: string, head: string, more: string, wanted: 
   return answer;
 }
 
-/** Sends a request with this exact target and these exact header lines. Returns the answer's status and text. */
+/** Sends a request with exactly this target and these header lines. Returns the status and text of
+ * the response. */
 export async function request(
   url: string,
   method: string,

@@ -1,11 +1,11 @@
-// A workspace as it looks after some time of use.
+// Fills a workspace so that it looks as if it has been in use for some time.
 import { expect } from "@playwright/test";
 
 import type { Tessera } from "./tessera.ts";
 
 const LONG = "partner-acme-readonly-reporting-integration-eu-west-with-a-very-long-name-that-has-no-spaces";
 
-/** Tokens of several states, with long and short texts. The first one has expired. */
+/** Creates tokens in several states, with long and short texts. Waits until the first expires. */
 export async function fillWithTokens(tessera: Tessera, workspace: string): Promise<void> {
   const soon = new Date(Date.now() + 5_000).toISOString();
   const later = new Date(Date.now() + 30 * 86_400_000).toISOString();

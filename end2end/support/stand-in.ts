@@ -1,4 +1,4 @@
-// What a gateway takes for Tessera, to see what it makes of answers that Tessera seldom gives.
+// A stand-in for Tessera, which shows how a gateway handles responses that Tessera rarely returns.
 import { createServer, type IncomingMessage, type ServerResponse, type Server } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
@@ -6,13 +6,13 @@ import type { AddressInfo } from "node:net";
 type Answer = (response: ServerResponse, request: IncomingMessage) => void;
 
 export class StandIn {
-  /** What every question is answered from now on. */
+  /** Responds to every request from now on. */
   answer: Answer = (response) => response.writeHead(401).end();
-  /** What was asked. */
+  /** The requests so far. */
   readonly questions: IncomingMessage[] = [];
-  /** How many connections were made. */
+  /** The number of connections so far. */
   connections = 0;
-  /** How many of them are open. */
+  /** The number of open connections. */
   open = 0;
 
   private constructor(private readonly server: Server) {

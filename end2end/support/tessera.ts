@@ -1,4 +1,4 @@
-// Tessera itself: the binary that users run, with its own database in a temporary data folder.
+// Runs the Tessera binary that users run, with its own database in a temporary data folder.
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -17,14 +17,14 @@ export interface Person {
 
 export const ADMIN: Person = { name: "Ada Lovelace", email: "ada@example.com", password: "violet kettle drums outside" };
 
-/** The environment without settings of Tessera that the caller's shell may have. */
+/** Returns the environment without Tessera and PostgreSQL settings from the caller's shell. */
 export function environment(): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(TESSERA_|PG|DATABASE_URL$)/.test(name)),
   );
 }
 
-/** A token as the command line lists it, as far as tests look at it. */
+/** The fields of a token in the output of the command line that tests use. */
 export interface ListedToken {
   id: string;
   name: string;
@@ -32,10 +32,10 @@ export interface ListedToken {
   scopes: string[];
 }
 
-/** A server, its data folder and its command line. */
+/** A server with its data folder and its command line. */
 export class Tessera {
   private server: Running | undefined;
-  /** The one-time link of a first start. */
+  /** The one-time setup link that the first start prints. */
   setupLink: string | undefined;
 
   private constructor(
@@ -55,15 +55,15 @@ export class Tessera {
     return path.join(this.folder, "data");
   }
 
-  /** Everything that the server has logged since it was last started. */
+  /** The server's log since its last start. */
   get log(): string {
     return this.server?.text ?? "";
   }
 
-  /** A new instance, as after a fresh installation: nobody has set it up. */
+  /** Starts a new instance that is not set up, as after a fresh installation. */
   static async start(): Promise<Tessera> {
     const folder = await mkdtemp(path.join(tmpdir(), "tessera-e2e-"));
-    // Started as root, the database runs as another user, who must get through to its files.
+    // As root, the server runs the database as another user, which needs access to the files.
     await chmod(folder, 0o755);
     const [port] = await freePorts(1);
     const tessera = new Tessera(folder, port);
@@ -73,17 +73,17 @@ export class Tessera {
     return tessera;
   }
 
-  /** A new instance with an administrator and the workspace "Workspace 1". */
+  /** Starts a new instance with an administrator and the workspace "Workspace 1". */
   static async startWithAdmin({ email, name, password } = ADMIN): Promise<Tessera> {
     const tessera = await Tessera.start();
     await tessera.cli(["admin", "create", "--email", email, "--name", name], password);
     return tessera;
   }
 
-  /** Starts the server again, at the same address and with yesterday's data. */
+  /** Starts the server, always at the same address and with the same data. */
   async serve(): Promise<void> {
     const args = ["serve", "--listen", `127.0.0.1:${this.port}`, "--data-dir", this.dataDir];
-    // As the README says for nginx on the same machine.
+    // The setting that the documentation recommends for nginx on the same machine.
     args.push("--trusted-proxies", "127.0.0.1");
     this.server = Running.start("tessera serve", Tessera.binary(), args, environment());
     await this.server.says((text) => text.includes(this.url) || null);
@@ -95,7 +95,7 @@ export class Tessera {
     await expect.poll(status, { message: "/readyz", timeout: 30_000 }).toBe(200);
   }
 
-  /** The server hangs: it takes connections and answers nothing, until `resume`. */
+  /** Makes the server hang until `resume`: it accepts connections, but does not respond. */
   pause(): void {
     this.server?.pause();
   }
@@ -104,7 +104,7 @@ export class Tessera {
     this.server?.resume();
   }
 
-  /** Stops the server; its data stay. */
+  /** Stops the server and keeps its data. */
   async stop(): Promise<void> {
     await this.server?.stop();
     this.server = undefined;
@@ -116,13 +116,13 @@ export class Tessera {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  /** A command on the same data, whatever its outcome. */
+  /** Runs a command on the same data and returns its outcome, even if it fails. */
   async tryCli(args: string[], input?: string): Promise<Outcome> {
     const place = { ...environment(), TESSERA_DATA_DIR: this.dataDir };
     return run(Tessera.binary(), args, { input, environment: place });
   }
 
-  /** A command on the same data that must succeed; answers what it printed. */
+  /** Runs a command on the same data that must succeed, and returns its output. */
   async cli(args: string[], input?: string): Promise<string> {
     const outcome = await this.tryCli(args, input);
     if (outcome.status !== 0) {
@@ -131,13 +131,13 @@ export class Tessera {
     return outcome.stdout.trim();
   }
 
-  /** A new workspace; its slug. */
+  /** Creates a workspace and returns its slug. */
   async createWorkspace(slug: string, name = slug): Promise<string> {
     await this.cli(["workspace", "create", "--slug", slug, "--name", name]);
     return slug;
   }
 
-  /** A new token; its secret. */
+  /** Creates a token and returns its secret. */
   async createToken(workspace: string, name: string, scopes: string[], more: string[] = []): Promise<string> {
     return this.cli([
       ...["token", "create", "--workspace", workspace, "--name", name, "--audience", "default"],
@@ -146,7 +146,7 @@ export class Tessera {
     ]);
   }
 
-  /** The tokens of a workspace, as the command line lists them. */
+  /** Returns the tokens of a workspace as the command line lists them. */
   async tokens(workspace: string): Promise<ListedToken[]> {
     const listed = await this.cli(["token", "list", "--workspace", workspace, "--json"]);
     return JSON.parse(listed) as ListedToken[];

@@ -1,6 +1,6 @@
-"""The same with `requests`: logs in, makes a token, calls the API with it, deletes it.
+"""Logs in with `requests`, creates a token, calls the API with it and deletes it.
 
-KRITEN_URL, KRITEN_USERNAME and KRITEN_PASSWORD are in the environment. Prints what it met as JSON.
+Reads KRITEN_URL, KRITEN_USERNAME and KRITEN_PASSWORD from the environment. Prints the responses as JSON.
 """
 
 import json
@@ -25,7 +25,7 @@ created = session.post(f"{url}/api/v1/api_tokens", json={}, headers=bearer)
 token = created.json()
 headers = {"Token": token["key"]}
 runners = session.get(f"{url}/api/v1/runners", headers=headers)
-# The token wins over the session beside it.
+# If a request carries both, the token takes precedence over the session.
 both = session.get(f"{url}/api/v1/api_tokens", headers=headers | bearer)
 deleted = session.delete(f"{url}/api/v1/api_tokens/{token['id']}", headers=headers)
 after = session.get(f"{url}/api/v1/api_tokens", headers=headers)

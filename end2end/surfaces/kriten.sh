@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The life of a token as Kriten's clients live it, with nothing but curl.
+# Takes a token through its lifecycle as Kriten's clients do, with curl only.
 #
 #     KRITEN_URL=… KRITEN_USERNAME=… KRITEN_PASSWORD=… kriten.sh
 #
-# Prints one line for each call: what it was, the status, the answer.
+# Prints one line for each call: its name, the status and the response.
 set -euo pipefail
 
 call() {
@@ -22,7 +22,7 @@ call login -X POST "$KRITEN_URL/api/v1/login" --header 'Content-Type: applicatio
     --data '{"username": "'"$KRITEN_USERNAME"'", "password": "'"$KRITEN_PASSWORD"'", "provider": "local"}'
 bearer="Authorization: Bearer $(field token)"
 
-# Add API token: the documented request, whose end has passed.
+# Add API token: the documented request, whose expiry is in the past.
 call documented -X POST "$KRITEN_URL/api/v1/api_tokens" --header "$bearer" --data '{
     "description": "My persional API Token",
     "enabled": true,

@@ -1,5 +1,5 @@
-# The lines from `headers` to `requests.post` are those of the product's document, but for the key
-# and the address.
+# The lines from `headers` to `requests.post` are copied from the product's document, except the key
+# and the URL.
 import json, os, sys
 import requests
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The calls of the SDK for API tokens, by curl: make, list, delete.
+# The SDK's calls for API tokens, made with curl: create, list, delete.
 set -eu
 call() { curl --silent --show-error --fail-with-body --noproxy '*' -H "rime-api-key: $API_KEY" "$@"; echo; }
 call "$CLUSTER_URL/v1/users/api-tokens" -H 'Content-Type: application/json' \

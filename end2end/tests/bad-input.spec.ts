@@ -1,4 +1,4 @@
-// What people and attackers type: answered clearly, kept where it was typed, harmless everywhere.
+// Bad and malicious input: the console reports it, keeps it in its field and renders it harmlessly.
 import type { Page } from "@playwright/test";
 
 import { expect, test } from "../support/fixtures.ts";
@@ -17,7 +17,7 @@ const MARKUP = [
 
 const CREATED_BEFORE = /already created|has created its token before/i;
 
-/** Nothing that was typed became an element, an attribute or a script. */
+/** Expects that no input became an element, an attribute or a script. */
 async function expectInert(page: Page): Promise<void> {
   const found = await page.evaluate(() => ({
     owned: "owned" in window,
@@ -30,7 +30,7 @@ async function expectInert(page: Page): Promise<void> {
   expect(found).toEqual({ owned: false, images: 0, handlers: 0, scripts: 0 });
 }
 
-test("markup in every text field is text on every page", async ({ console, page }) => {
+test("markup in a text field is rendered as text on every page", async ({ console, page }) => {
   for (const markup of MARKUP) {
     await console.openTokens();
     await console.addToken({ name: markup, description: markup, scopes: ["rivers:read"] });
@@ -57,17 +57,17 @@ test("markup in every text field is text on every page", async ({ console, page 
     await expect(console.row(markup)).toBeVisible();
     await expectInert(page);
   }
-  // The activity list of the overview names what was made.
+  // The activity list of the overview names the created tokens.
   await console.open(`/workspaces/${console.workspace}`);
   await expect(page.getByRole("main")).toContainText(MARKUP[0]);
   await expectInert(page);
 });
 
-test("markup that is refused comes back as text in its field", async ({ console, page, guard }) => {
+test("rejected markup stays in its field as text", async ({ console, page, guard }) => {
   guard.expectStatus(422);
   await console.open(`${console.tokensPath}/new`);
   for (const markup of MARKUP) {
-    // Without a scope the form is refused.
+    // The form is rejected because no scope is selected.
     await console.panel.getByLabel("Name", { exact: true }).fill(markup);
     await console.panel.getByLabel(/^Description/).fill(markup);
     await console.panel.getByText("Restrictions").click();
@@ -83,7 +83,7 @@ test("markup that is refused comes back as text in its field", async ({ console,
   }
 });
 
-test("markup in the address is text, too", async ({ console, page, guard }) => {
+test("markup in the URL is rendered as text", async ({ console, page, guard }) => {
   guard.expectStatus(400, 404, 422);
   for (const markup of MARKUP) {
     const text = encodeURIComponent(markup);
@@ -95,7 +95,7 @@ test("markup in the address is text, too", async ({ console, page, guard }) => {
   }
 });
 
-test("a name that is empty or too long is refused clearly and kept", async ({ console, guard, tessera, workspace }) => {
+test("an empty or overlong name is rejected with a clear error and stays in the field", async ({ console, guard, tessera, workspace }) => {
   guard.expectStatus(422);
   await console.openTokens();
   await console.openAddToken();
@@ -124,7 +124,7 @@ test("a name that is empty or too long is refused clearly and kept", async ({ co
   expect(await tessera.tokens(workspace)).toHaveLength(1);
 });
 
-test("a description of 10,000 characters is refused clearly and kept", async ({ console, guard }) => {
+test("a description of 10,000 characters is rejected with a clear error and stays in the field", async ({ console, guard }) => {
   guard.expectStatus(422);
   await console.open(`${console.tokensPath}/new`);
   const description = "é".repeat(10_000);
@@ -134,7 +134,7 @@ test("a description of 10,000 characters is refused clearly and kept", async ({ 
   await expect(console.panel.getByLabel(/^Description/)).toHaveValue(description);
 });
 
-test("a token without a scope is refused at the scopes", async ({ console, page, guard }) => {
+test("a token without scopes is rejected with an error that links to the scopes", async ({ console, page, guard }) => {
   guard.expectStatus(422);
   await console.open(`${console.tokensPath}/new`);
   await console.fillToken({ name: "nothing", scopes: [] });
@@ -145,7 +145,7 @@ test("a token without a scope is refused at the scopes", async ({ console, page,
   await expect(page).toHaveURL(/#scopes$/);
 });
 
-test("NUL and reordering characters are refused by name", async ({ tessera, adminState, playwright, console }) => {
+test("NUL and reordering characters are rejected with an error that names the character", async ({ tessera, adminState, playwright, console }) => {
   const browser = await playwright.request.newContext({
     baseURL: tessera.url,
     storageState: adminState,
@@ -161,11 +161,11 @@ test("NUL and reordering characters are refused by name", async ({ tessera, admi
   await browser.dispose();
 });
 
-test("a NUL in a form shows the form again, with the error", async ({ console, page, guard }) => {
+test("a form with a NUL is shown again with an error", async ({ console, page, guard }) => {
   guard.expectStatus(422);
   await console.open(`${console.tokensPath}/new`);
   await console.fillToken({ name: "before", scopes: ["rivers:read"] });
-  // No keyboard types a NUL; a program that fills forms can.
+  // A user can't type a NUL, but a program that fills in forms can enter one.
   await console.panel.getByLabel("Name", { exact: true }).evaluate((field: HTMLInputElement) => {
     field.value = "a\0b";
     field.dispatchEvent(new Event("input", { bubbles: true }));
@@ -176,7 +176,7 @@ test("a NUL in a form shows the form again, with the error", async ({ console, p
   await expect(page.getByLabel("Name", { exact: true })).toHaveAttribute("aria-invalid", "true");
 });
 
-test("right-to-left text, emoji and combining characters are shown as typed", async ({ console }) => {
+test("right-to-left text, emoji and combining characters are shown as entered", async ({ console }) => {
   for (const name of ["فريق التكامل", "צוות 7", "🚀👩‍👩‍👧‍👦 deploy", "Zoë Ångström", "日本語のトークン", "e\u0301"]) {
     await console.openTokens();
     await console.addToken({ name, description: `${name} — beschreibt`, scopes: ["rivers:read"] });
@@ -187,7 +187,7 @@ test("right-to-left text, emoji and combining characters are shown as typed", as
   }
 });
 
-test("an API and a scope that are not known are refused", async ({ tessera, adminState, playwright, console }) => {
+test("unknown APIs and scopes and other invalid values are rejected", async ({ tessera, adminState, playwright, console }) => {
   const browser = await playwright.request.newContext({
     baseURL: tessera.url,
     storageState: adminState,
@@ -213,7 +213,7 @@ test("an API and a scope that are not known are refused", async ({ tessera, admi
   await browser.dispose();
 });
 
-test("bodies that are too large, of another kind or broken are refused", async ({
+test("bodies that are too large, malformed or of the wrong type are rejected", async ({
   tessera, adminState, playwright, console,
 }) => {
   const browser = await playwright.request.newContext({
@@ -232,13 +232,13 @@ test("bodies that are too large, of another kind or broken are refused", async (
   await browser.dispose();
 });
 
-test("a session that ends in the middle of the form keeps what was typed", async ({
+test("the form keeps its input when the session ends", async ({
   console, page, context, guard, tessera, playwright, scripts,
 }) => {
   guard.expectStatus(401);
   const endings = {
-    "the cookie is gone": () => context.clearCookies(),
-    "the server ended it": async () => {
+    "the cookie is deleted": () => context.clearCookies(),
+    "the server has ended it": async () => {
       const state = await context.storageState();
       const other = await playwright.request.newContext({
         baseURL: tessera.url, storageState: state, extraHTTPHeaders: { origin: tessera.url }, maxRedirects: 0,
@@ -248,7 +248,7 @@ test("a session that ends in the middle of the form keeps what was typed", async
     },
   };
   for (const [name, end] of Object.entries(endings)) {
-    // A session of its own: the worker's other tests share the administrator's.
+    // Use a separate session, because the worker's other tests share the administrator's.
     await context.clearCookies();
     await console.open("/sign-in");
     await console.signIn(ADMIN.email, ADMIN.password);
@@ -258,7 +258,7 @@ test("a session that ends in the middle of the form keeps what was typed", async
     await end();
     await console.pressCreate();
     await expect(page.getByText("Your session has ended")).toBeVisible();
-    // Without scripts the answer is a page that keeps what was typed and can send it again.
+    // Without JavaScript the response is a page that keeps the input and can submit it again.
     if (scripts) {
       await expect(page.getByLabel("Name", { exact: true })).toHaveValue(name);
       await expect(page.getByLabel(/^Description/)).toHaveValue("kept");
@@ -285,8 +285,9 @@ test("a session that ends in the middle of the form keeps what was typed", async
   }
 });
 
-test("pressing Create twice makes one token", async ({ console, page, guard, tessera, workspace }) => {
-  // Without scripts the second press may post the form again: the server then answers that it made the token.
+test("pressing Create twice creates one token", async ({ console, page, guard, tessera, workspace }) => {
+  // Without JavaScript the second press may post the form again. The server then responds that the
+  // token exists.
   guard.expectStatus(409);
   await console.open(`${console.tokensPath}/new`);
   await console.fillToken({ name: "once", scopes: ["rivers:read"] });
@@ -295,7 +296,7 @@ test("pressing Create twice makes one token", async ({ console, page, guard, tes
   expect(await tessera.tokens(workspace)).toHaveLength(1);
 });
 
-test("sending the same form again makes no second token", async ({
+test("submitting the same form again does not create a second token", async ({
   tessera, adminState, playwright, console, workspace, page,
 }) => {
   await page.goto(`${console.tokensPath}/new`);
@@ -315,26 +316,27 @@ test("sending the same form again makes no second token", async ({
   expect(await tessera.tokens(workspace)).toHaveLength(1);
 });
 
-test("a reloaded or revisited reveal page shows no secret", async ({ console, page, guard, scripts, tessera, workspace }) => {
+test("a reloaded or revisited reveal page does not show the secret", async ({ console, page, guard, scripts, tessera, workspace }) => {
   guard.expectStatus(409);
   await console.openTokens();
   const secret = await console.addToken({ name: "shown once", scopes: ["rivers:read"] });
   await page.reload();
   if (scripts) {
-    // The address is that of an empty form: there was no other page to reload.
+    // The URL is still that of the form, so a reload shows an empty form.
     await expect(console.panel.getByRole("heading", { name: "Add Token" })).toBeVisible();
   } else {
     await expect(page.getByRole("main")).toContainText(CREATED_BEFORE);
   }
   expect(await page.content()).not.toContain(secret);
   await console.openTokens();
-  // Without scripts it answered a post: the browser asks before it would send that again.
+  // Without JavaScript the page was the response to a POST, which the browser does not repeat
+  // without confirmation.
   await page.goBack().catch((error: Error) => expect(error.message).toContain("ERR_CACHE_MISS"));
   expect(await page.content()).not.toContain(secret);
   expect(await tessera.tokens(workspace)).toHaveLength(1);
 });
 
-test("Back and Forward walk through list, windows and searches", async ({ console, page, tessera, workspace }) => {
+test("Back and Forward navigate between the list, dialogs and searches", async ({ console, page, tessera, workspace }) => {
   await tessera.createToken(workspace, "alpha", ["rivers:read"]);
   await tessera.createToken(workspace, "beta", ["rivers:read"]);
   await console.openTokens();
@@ -360,7 +362,7 @@ test("Back and Forward walk through list, windows and searches", async ({ consol
   await expect(console.row("alpha")).toHaveCount(0);
 });
 
-test("what does not exist, or belongs to others, is not found", async ({ page, guard, tessera, workspace }) => {
+test("resources that do not exist or belong to another workspace are not found", async ({ page, guard, tessera, workspace }) => {
   guard.expectStatus(404);
   await tessera.createToken("workspace-1", "elsewhere", ["rivers:read"]);
   const [{ id }] = await tessera.tokens("workspace-1");
@@ -382,7 +384,7 @@ test("what does not exist, or belongs to others, is not found", async ({ page, g
   }
 });
 
-test("a token that somebody else deleted meanwhile is answered, not broken", async ({
+test("deleting a token that was deleted meanwhile shows a clear message", async ({
   console, page, guard, tessera, workspace,
 }) => {
   guard.expectStatus(404);
@@ -398,7 +400,7 @@ test("a token that somebody else deleted meanwhile is answered, not broken", asy
 test.describe("signed out", () => {
   test.use({ signedIn: false });
 
-  test("a setup link that was used, invented or mangled is gone", async ({ page, guard }) => {
+  test("an invented or malformed setup link does not work", async ({ page, guard }) => {
     guard.expectStatus(404);
     for (const secret of ["x", "a".repeat(43), "../sign-in", "%00", "é".repeat(2_000)]) {
       const answer = await page.goto(`/setup/${encodeURIComponent(secret)}`);

@@ -1,4 +1,4 @@
-// The script that Devo documents, with nothing changed but its four variables.
+// The script in Devo's documentation, unchanged except for its four variables.
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -11,7 +11,7 @@ const DOCUMENTED = new URL("../surfaces/devo.sh", import.meta.url);
 const AUDIENCES = ["tessera", "aggregations", "apiv2", "apiv2-admin", "alerts", "http"];
 const SCOPES = ["tokens:write", "tokens:reveal", "table://*.**", "level://admin"];
 
-test.skip(({ scripts }) => !scripts, "no browser takes part");
+test.skip(({ scripts }) => !scripts, "this test doesn't use a browser");
 
 interface Token {
   id: number;
@@ -23,7 +23,7 @@ interface Token {
   token?: string;
 }
 
-test("the documented script makes six tokens, and they appear beside the one used as input", async ({ tessera }) => {
+test("the documented script creates six tokens, which are listed after the token that the script uses", async ({ tessera }) => {
   const domain = "child@parent";
   await tessera.createWorkspace(domain);
   await tessera.cli(["preset", "apply", "devo", "--workspace", domain, "--yes"]);
@@ -44,7 +44,7 @@ test("the documented script makes six tokens, and they appear beside the one use
     await writeFile(file, script);
     const outcome = await run("bash", [file], { environment: { ...process.env, NO_PROXY: "127.0.0.1" } });
     expect(outcome.status, outcome.stderr).toBe(0);
-    // curl ends no answer with a line break of its own.
+    // curl does not add a line break after a response.
     const answers = outcome.stdout.split(/(?=HTTP\/1\.1 )/);
     expect(answers.map((answer) => answer.split("\r\n")[0])).toEqual(Array(6).fill("HTTP/1.1 200 OK"));
     for (const answer of answers) expect(answer).toMatch(/^x-devo-cid: [0-9a-f-]{36}\r$/m);

@@ -1,4 +1,4 @@
-// Every command that docs/ shows, run as a reader would. See support/documents.ts.
+// Runs every command in docs/ as a reader would. See support/documents.ts.
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 
@@ -11,13 +11,13 @@ import { Tessera } from "../support/tessera.ts";
 const DOCS = path.join(ROOT, "docs");
 const pages = readdirSync(DOCS).filter((name) => name.endsWith(".md")).sort();
 
-test.skip(({ javaScriptEnabled }) => javaScriptEnabled === false, "no browser takes part");
+test.skip(({ javaScriptEnabled }) => javaScriptEnabled === false, "this test doesn't use a browser");
 
 for (const page of pages) {
-  test(`docs/${page} does what it says`, async () => {
+  test(`the commands in docs/${page} succeed`, async () => {
     test.setTimeout(300_000);
     const commands = blocks(readFileSync(path.join(DOCS, page), "utf8"));
-    test.skip(commands.length === 0, "it shows no commands");
+    test.skip(commands.length === 0, "the page has no commands");
     const tessera = await Tessera.startWithAdmin(OWNER);
     try {
       const { begun, failure } = await runBlocks(`docs/${page}`, commands, tessera);
@@ -29,16 +29,16 @@ for (const page of pages) {
   });
 }
 
-test("the list of pages names every page", () => {
+test("docs/README.md links every page", () => {
   const list = readFileSync(path.join(DOCS, "README.md"), "utf8");
   for (const page of pages.filter((name) => name !== "README.md")) expect(list).toContain(`](${page})`);
   for (const [, link] of list.matchAll(/\]\(([^)/]+\.md)\)/g)) expect(pages).toContain(link);
 });
 
-test.describe("the runner itself", () => {
+test.describe("the runner", () => {
   const page = (...lines: string[]) => blocks(lines.join("\n"));
 
-  test("keeps what the page sets, and names the block that fails and what it printed", async () => {
+  test("keeps variables between blocks and reports the failed block with its output", async () => {
     const tessera = await Tessera.startWithAdmin(OWNER);
     try {
       const good = page(
@@ -55,13 +55,13 @@ test.describe("the runner itself", () => {
       const bad = page("# Bad", "```bash", "echo before", "```", "", "```bash", "echo seen", "false | cat", "echo unseen", "```");
       const { begun, failure } = await runBlocks("bad.md", bad, tessera);
       expect(begun).toBe(2);
-      expect(failure).toBe("bad.md: the block at line 7 ended with status 1:\nseen\n");
+      expect(failure).toBe("bad.md: the block at line 7 failed with status 1:\nseen\n");
 
       for (const [commands, said] of [
-        [["```bash", "true", "no-such-program", "```"], /line 2 ended with status 127.*bad\.md: line 3: no-such-program/s],
-        [["```bash", 'echo "$NOBODY_SET_IT"', "```"], /line 2 ended with status 1.*NOBODY_SET_IT: unbound/s],
-        [["```bash", "if true", "```"], /line 2 ended with status.*syntax error/s],
-        [["", "```python", "", "raise ValueError('odd')", "```"], /line 3 ended with status 1.*line 4.*ValueError: odd/s],
+        [["```bash", "true", "no-such-program", "```"], /line 2 failed with status 127.*bad\.md: line 3: no-such-program/s],
+        [["```bash", 'echo "$UNSET_VARIABLE"', "```"], /line 2 failed with status 1.*UNSET_VARIABLE: unbound/s],
+        [["```bash", "if true", "```"], /line 2 failed with status.*syntax error/s],
+        [["", "```python", "", "raise ValueError('odd')", "```"], /line 3 failed with status 1.*line 4.*ValueError: odd/s],
         [["```bash", 'curl --fail-with-body --silent "$TESSERA_URL/api/v1/self"', "```"], /status 22.*unauthenticated/s],
       ] as const) {
         expect((await runBlocks("bad.md", page(...commands), tessera)).failure).toMatch(said);
@@ -71,9 +71,9 @@ test.describe("the runner itself", () => {
     }
   });
 
-  test("refuses blocks that would never be run by mistake", () => {
-    expect(() => page("```sh", "true", "```")).toThrow("not run");
+  test("rejects blocks that would silently not run", () => {
+    expect(() => page("```sh", "true", "```")).toThrow("don't run");
     expect(() => page("```bash no-exec", "true", "```")).toThrow("no-exec");
-    expect(() => page("```bash", "true")).toThrow("never closed");
+    expect(() => page("```bash", "true")).toThrow("not closed");
   });
 });

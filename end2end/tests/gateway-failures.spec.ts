@@ -1,5 +1,6 @@
-// Gateways when something is not as it should be: Tessera is gone, hangs or says odd things, a
-// location names no scope or several, a load balancer stands in front. And the documentation's text itself.
+// Gateways in unusual situations: Tessera is down, hangs or returns odd responses, a location names
+// no scope or several, or a load balancer is in front. Also checks that the documentation shows the
+// tested configurations.
 import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import path from "node:path";
@@ -11,7 +12,8 @@ import { FILES, Gateway, type Kind } from "../support/gateway.ts";
 import { ROOT } from "../support/programs.ts";
 import { StandIn } from "../support/stand-in.ts";
 
-/** A location that names no scope, added to the documented configuration by somebody in a hurry. */
+/** A location without a scope, as a hurried operator might add it to the documented
+ * configuration. */
 const FORGOTTEN: Record<Kind, [place: string, more: string]> = {
   nginx: ["    location / {\n", "    location /api/forgotten { proxy_pass http://api; }\n\n"],
   caddy: ["\t\t@unnamed", "\t\t@forgotten path /api/forgotten\n\n"],
@@ -22,7 +24,7 @@ const FORGOTTEN: Record<Kind, [place: string, more: string]> = {
   ],
 };
 
-/** What the documentation says for a gateway behind a load balancer, which is at 127.0.0.1 here. */
+/** The documented changes for a gateway behind a load balancer, which is at 127.0.0.1 here. */
 const BALANCED: Record<Kind, [place: string | RegExp, instead: string][]> = {
   nginx: [["server_tokens off;", "server_tokens off; set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;"]],
   caddy: [["{\n", "{\n\tservers {\n\t\ttrusted_proxies static 127.0.0.1\n\t}\n"]],
@@ -33,7 +35,7 @@ const BALANCED: Record<Kind, [place: string | RegExp, instead: string][]> = {
   envoy: [[/ +- append:\n.*x-forwarded-for.*\n.*append_action.*\n/, ""]],
 };
 
-/** How the documentation says that a call needs two scopes. */
+/** The documented change that requires two scopes. */
 const SEVERAL: Record<Kind, [place: string, instead: string]> = {
   nginx: ["scope rivers:run;", "scope rivers:run+rivers:read;"],
   caddy: ["scope rivers:run\n", 'scope "rivers:run rivers:read"\n'],
@@ -41,12 +43,12 @@ const SEVERAL: Record<Kind, [place: string, instead: string]> = {
   envoy: ["scope=rivers:run\n", "scope=rivers:run+rivers:read\n"],
 };
 
-/** Tessera's shortest yes. */
+/** The shortest response with which Tessera accepts a token. */
 const yes: StandIn["answer"] = (response) =>
   response.writeHead(200, { "x-tessera-code": "VALID", "content-length": 0 }).end();
 
 withEach((kind, own) => {
-  test("a call that needs several scopes needs each of them", async ({ tessera, workspace }) => {
+  test("a location with several scopes requires all of them", async ({ tessera, workspace }) => {
     const [place, instead] = SEVERAL[kind];
     const gateway = await Gateway.start(tessera.url, workspace, kind, (_, text) => text.replace(place, instead));
     try {
@@ -60,7 +62,7 @@ withEach((kind, own) => {
     }
   });
 
-  test("behind a load balancer the caller's address is the one that the balancer saw", async ({
+  test("behind a load balancer, the caller's address is the one that the load balancer reports", async ({
     tessera, workspace,
   }) => {
     const gateway = await Gateway.start(tessera.url, workspace, kind, (_, text) =>
@@ -78,7 +80,7 @@ withEach((kind, own) => {
     }
   });
 
-  test("a location that names no scope is refused", async ({ tessera, workspace }) => {
+  test("a location without a scope rejects every request", async ({ tessera, workspace }) => {
     const [place, more] = FORGOTTEN[kind];
     const gateway = await Gateway.start(tessera.url, workspace, kind, (_, text) =>
       text.replace(place, more + place).replace("parentRefs: [", "parentRefs: [forgotten, "),
@@ -97,7 +99,7 @@ withEach((kind, own) => {
     }
   });
 
-  test("without Tessera everything is refused, and with it again nothing else is needed", async ({
+  test("all requests are rejected while Tessera is down, and succeed again when it is back", async ({
     tessera, workspace, api, gateway,
   }) => {
     const token = await tessera.createToken(workspace, "runner", ["rivers:run"]);
@@ -111,15 +113,15 @@ withEach((kind, own) => {
       }
       expect((await curl(api, undefined)).status).toBe(own.down);
       expect(await gateway.callsLetThrough()).toBe(1);
-      expect(gateway.log, "what is logged of failures").not.toContain(token);
+      expect(gateway.log, "the log of the failures").not.toContain(token);
     } finally {
       await tessera.serve();
     }
-    // nginx asks a server that failed again after its fail_timeout of 10 s.
+    // nginx retries a failed server after its fail_timeout of 10 s.
     await expect.poll(async () => (await curl(api, token)).status, { timeout: 20_000 }).toBe(200);
   });
 
-  test("a Tessera that hangs is not waited for, and its silence is no consent", async ({
+  test("requests time out with an error while Tessera hangs", async ({
     tessera, workspace, api, gateway,
   }) => {
     const token = await tessera.createToken(workspace, "runner", ["rivers:run"]);
@@ -137,7 +139,7 @@ withEach((kind, own) => {
     await expect.poll(async () => (await curl(api, token)).status, { timeout: 20_000 }).toBe(200);
   });
 
-  test("only a plain yes lets a call pass", async () => {
+  test("only a valid response from Tessera lets a request through", async () => {
     const tessera = await StandIn.start();
     const gateway = await Gateway.start(tessera.url, "workspace-1", kind);
     const url = `${gateway.url}/api/run`;
@@ -148,12 +150,12 @@ withEach((kind, own) => {
         expect((await curl(url, "token")).status, `${status}`).toBeGreaterThanOrEqual(300);
       }
       tessera.answer = (response) => response.socket?.end("VALID\r\n\r\nVALID");
-      expect((await curl(url, "token")).status, "no HTTP").toBeGreaterThanOrEqual(500);
+      expect((await curl(url, "token")).status, "not HTTP").toBeGreaterThanOrEqual(500);
       tessera.answer = (response) => response.socket?.destroy();
-      expect((await curl(url, "token")).status, "hung up").toBeGreaterThanOrEqual(500);
+      expect((await curl(url, "token")).status, "connection closed").toBeGreaterThanOrEqual(500);
       expect(await gateway.callsLetThrough()).toBe(0);
 
-      // Nothing but what Tessera says, even where it says nothing.
+      // The API receives only identity headers from Tessera, even if Tessera sends none.
       tessera.answer = yes;
       await expect.poll(async () => (await curl(url, "token")).status, { timeout: 20_000 }).toBe(200);
       expect(identity(await curl(url, "token", CLAIMS))).toEqual({});
@@ -163,7 +165,7 @@ withEach((kind, own) => {
     }
   });
 
-  test("Tessera is asked for what the location needs, over connections that stay", async () => {
+  test("the gateway calls Tessera with the location's scope over persistent connections", async () => {
     const tessera = await StandIn.start();
     tessera.answer = yes;
     const gateway = await Gateway.start(tessera.url, "child@parent", kind);
@@ -182,7 +184,7 @@ withEach((kind, own) => {
       expect(question.headers.authorization).toBe("Bearer TOKEN");
       expect(question.headers["x-forwarded-for"]).toBe("127.0.0.1");
       expect(question.headers.cookie).toBeUndefined();
-      expect(Number(question.headers["content-length"] ?? 0), "the body stays here").toBe(0);
+      expect(Number(question.headers["content-length"] ?? 0), "the body is not sent to Tessera").toBe(0);
       expect(question.headers["transfer-encoding"]).toBeUndefined();
     } finally {
       await gateway.destroy();
@@ -190,7 +192,7 @@ withEach((kind, own) => {
     }
   });
 
-  test("a body is not waited for before Tessera is asked", async () => {
+  test("the gateway calls Tessera before it has received the whole body", async () => {
     const tessera = await StandIn.start();
     const gateway = await Gateway.start(tessera.url, "workspace-1", kind);
     const { hostname, port } = new URL(gateway.url);
@@ -201,7 +203,7 @@ withEach((kind, own) => {
       tessera.questions.length = 0;
       socket.write("POST /api/run HTTP/1.1\r\nHost: api\r\nToken: tsr_x\r\nContent-Length: 1000000\r\n\r\nfirst");
       await expect.poll(() => tessera.questions.length).toBe(1);
-      // Caddy reads some of what it refuses before it says so.
+      // Caddy reads part of a rejected body before it responds.
       if (kind === "caddy") socket.write("x".repeat(300_000));
       await expect.poll(() => answer).toMatch(/^HTTP\/1\.1 401 /);
     } finally {
@@ -211,7 +213,7 @@ withEach((kind, own) => {
     }
   });
 
-  test("what the documentation shows is this very configuration", async () => {
+  test("the documentation shows exactly this configuration", async () => {
     const page = await readFile(path.join(ROOT, "docs/gateways.md"), "utf8");
     for (const file of FILES[kind]) {
       const configuration = await readFile(path.join(ROOT, "end2end/gateway", file), "utf8");
@@ -220,7 +222,7 @@ withEach((kind, own) => {
   });
 });
 
-test("what the README shows is in nginx's configuration", async () => {
+test("nginx's configuration contains the lines in the README", async () => {
   const lines = async (file: string) =>
     (await readFile(path.join(ROOT, file), "utf8")).split("\n").map((line) => line.trim());
   const configuration = await lines("end2end/gateway/nginx.conf");

@@ -1,5 +1,5 @@
-// Real frameworks behind each gateway: no way of writing a path leads to a handler that the token's scope
-// does not open. The frameworks decode, resolve and fold paths in their own ways.
+// Real frameworks behind each gateway: no spelling of a path reaches a handler that the token's
+// scope does not permit. Each framework decodes, resolves and folds paths differently.
 import path from "node:path";
 
 import { python } from "../support/callers.ts";
@@ -28,7 +28,7 @@ const test = base.extend<object, { frameworks: Frameworks }>({
   ],
 });
 
-/** The handler that a call reached. */
+/** Sends a request and returns the handler that it reached. */
 async function handler(port: number, method: string, target: string, headers: string[] = []): Promise<string | undefined> {
   const { text } = await request(`http://127.0.0.1:${port}`, method, target, headers);
   return /"handler": ?"(\w+)"/.exec(text)?.[1];
@@ -36,7 +36,7 @@ async function handler(port: number, method: string, target: string, headers: st
 
 withEach((kind) => {
   for (const framework of ["flask", "fastapi"] as const) {
-    test(`${framework} is reached by what the scope opens only`, async ({ tessera, workspace, frameworks }) => {
+    test(`only requests that the scope permits reach ${framework}`, async ({ tessera, workspace, frameworks }) => {
       const api = frameworks[framework];
       const gateway = await Gateway.start(tessera.url, workspace, kind, undefined, api);
       const port = Number(new URL(gateway.url).port);
@@ -45,7 +45,7 @@ withEach((kind) => {
         expect(await handler(port, "GET", "/api/rivers", [token])).toBe("rivers");
         expect(await handler(port, "GET", "/api/rivers/7", [token])).toBe("river");
 
-        // Without a gateway, these do lead to what they are meant to lead to.
+        // Without a gateway, these paths do reach the handlers that they target.
         expect(await handler(api, "GET", "/admin/..%2fapi/rivers")).toBe("admin");
         expect(await handler(api, "GET", "/api/admin/users/%2e%2e/%2e%2e/rivers")).toBe("administration");
         expect(await handler(api, "GET", "/api/rivers/%73ecret")).toBe("secret");

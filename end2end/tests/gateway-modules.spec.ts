@@ -1,5 +1,5 @@
-// nginx before APIs that speak FastCGI, uwsgi, SCGI and gRPC, with the locations that docs/gateways.md
-// shows and the files that they include.
+// nginx in front of APIs that speak FastCGI, uwsgi, SCGI and gRPC, with the locations in
+// docs/gateways.md and the files that they include.
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 
@@ -15,13 +15,13 @@ import { ADMIN } from "../support/tessera.ts";
 const APIS = path.join(ROOT, "end2end/apis");
 const HERE = path.join(ROOT, "end2end/gateway");
 
-/** Paths of the documented locations. */
+/** The paths of the documented locations. */
 const CGI = { fastcgi: "/api/reports", uwsgi: "/api/forecasts", scgi: "/api/ledgers" } as const;
 type Protocol = keyof typeof CGI;
 const PROTOCOLS = Object.keys(CGI) as Protocol[];
 const METHOD = "/rivers.Rivers/List";
 
-/** What a caller claims to be. */
+/** Headers with which a caller can claim an identity, a method, a path or an address. */
 const CLAIMS = [
   ...["Token-Id", "User", "User-Id", "Workspace", "Scopes", "Code", "Stale"].map((name) => `X-Tessera-${name}`),
   ...["X_Tessera_User", "X.Tessera.User", "X-Tessera_User", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"],
@@ -32,12 +32,12 @@ const CLAIMS = [
   ...["CF-Connecting-IP", "CF-Connecting-IPv6"],
 ];
 
-/** Where the APIs listen. */
+/** The ports on which the APIs listen. */
 interface Apis {
   ports: Record<Protocol | "grpc", number>;
 }
 
-/** The locations that the page shows, before APIs on these ports. */
+/** Returns the documented locations, with these ports of the APIs. */
 async function documented(ports: Apis["ports"]): Promise<string> {
   const page = await readFile(path.join(ROOT, "docs/gateways.md"), "utf8");
   const [block] = [...page.matchAll(/```nginx\n(.*?)```/gs)].map(([, text]) => text).filter((text) => text.includes("grpc_pass grpc:"));
@@ -50,7 +50,7 @@ async function documented(ports: Apis["ports"]): Promise<string> {
   return text;
 }
 
-/** The documented configuration with these locations, and a port for callers with HTTP/2. */
+/** Adds these locations and an HTTP/2 port to the documented configuration. */
 function add(locations: string, http2?: number): Edit {
   return (_, text) =>
     text
@@ -77,7 +77,7 @@ const test = base.extend<object, { apis: Apis }>({
   ],
 });
 
-test.skip(({ scripts }) => !scripts, "no browser takes part");
+test.skip(({ scripts }) => !scripts, "this test doesn't use a browser");
 
 /** Calls the gRPC service. */
 async function callGrpc(port: number, headers: [string, string][]) {
@@ -88,7 +88,7 @@ async function callGrpc(port: number, headers: [string, string][]) {
 }
 
 for (const protocol of PROTOCOLS) {
-  test(`an API behind ${protocol}_pass learns who calls, and nothing that the caller claims`, async ({
+  test(`an API behind ${protocol}_pass receives the caller's identity, but none of the caller's claims`, async ({
     tessera, workspace, apis,
   }) => {
     const gateway = await Gateway.start(tessera.url, workspace, "nginx", add(await documented(apis.ports)));
@@ -119,12 +119,12 @@ for (const protocol of PROTOCOLS) {
   });
 }
 
-test("an API behind grpc_pass learns who calls, and nothing that the caller claims", async ({ tessera, workspace, apis }) => {
+test("an API behind grpc_pass receives the caller's identity, but none of the caller's claims", async ({ tessera, workspace, apis }) => {
   const [port] = await freePorts(1);
   const gateway = await Gateway.start(tessera.url, workspace, "nginx", add(await documented(apis.ports), port));
   try {
     const token = await tessera.createToken(workspace, "reader", ["rivers:read"]);
-    // `Proxy` means something to CGI only.
+    // `Proxy` is only dangerous for CGI programs.
     const claims = CLAIMS.filter((name) => name !== "Proxy").map((name): [string, string] => [name.toLowerCase(), "evil"]);
     for (const [name, value] of [["authorization", `Bearer ${token}`], ["token", token], ["rime-api-key", token]]) {
       const { status, answer } = await callGrpc(port, [[name, value], ...claims]);
@@ -144,7 +144,7 @@ test("an API behind grpc_pass learns who calls, and nothing that the caller clai
   }
 });
 
-test("proxy_set_header does nothing there: each location needs the file", async ({ tessera, workspace, apis }) => {
+test("proxy_set_header has no effect in these locations, so each must include its file", async ({ tessera, workspace, apis }) => {
   const locations = (await documented(apis.ports)).replaceAll(/ +include tessera_\w+;\n/g, "");
   const gateway = await Gateway.start(tessera.url, workspace, "nginx", add(locations));
   try {
@@ -159,7 +159,7 @@ test("proxy_set_header does nothing there: each location needs the file", async 
   }
 });
 
-test("a location with a header of its own that includes the file keeps the others", async ({ tessera, workspace }) => {
+test("a location that sets a header and includes the file keeps the other headers", async ({ tessera, workspace }) => {
   const place = "        set $tessera_scope rivers:run;\n";
   const own = `${place}        include tessera_proxy_params;\n        proxy_set_header X-Own own;\n`;
   const gateway = await Gateway.start(tessera.url, workspace, "nginx", (_, text) => text.replace(place, () => own));
@@ -169,7 +169,7 @@ test("a location with a header of its own that includes the file keeps the other
     const { headers } = JSON.parse(answer.body) as { headers: [string, string][] };
     expect(headers).toContainEqual(["x-own", "own"]);
     expect(headers).toContainEqual(["x-tessera-user", ADMIN.email]);
-    // `Proxy` means something to CGI only.
+    // `Proxy` is only dangerous for CGI programs.
     expect(headers.filter(([name, value]) => value === "evil" && name !== "proxy")).toEqual([]);
     expect(answer.body).not.toContain(token);
   } finally {
@@ -177,14 +177,14 @@ test("a location with a header of its own that includes the file keeps the other
   }
 });
 
-/** The names that a file of nginx sets, as headers in lower case. */
+/** Returns the names that an nginx file sets, as headers in lower case. */
 function names(text: string): string[] {
   return [...text.matchAll(/^\s*(?:\w+_set_header|\w+_param) (\S+)/gm)]
     .map(([, name]) => name.replace(/^HTTP_/, "").replaceAll("_", "-").toLowerCase())
     .sort();
 }
 
-test("every file sets what nginx.conf sets, and the page shows it", async () => {
+test("every file sets the same headers as nginx.conf, and the page shows it", async () => {
   const page = await readFile(path.join(ROOT, "docs/gateways.md"), "utf8");
   const configuration = await readFile(path.join(HERE, "nginx.conf"), "utf8");
   const server = configuration.slice(configuration.indexOf("    # The caller's identity"), configuration.indexOf("    # Refusals"));

@@ -1,12 +1,13 @@
-// Paths and header names that a gateway and the API behind it could read differently, sent as raw bytes
-// to each documented gateway. The assertions are on the bytes that reached the API.
+// Sends paths and header names that a gateway and the API behind it could interpret differently, as
+// raw bytes, to each documented gateway. The assertions check the bytes that reached the API.
 import { expect } from "../support/fixtures.ts";
 import { test as base, withEach } from "../support/gateway-test.ts";
 import { Gateway, type Kind } from "../support/gateway.ts";
 import { AMBIGUOUS, meanings, PLAIN, SECRETS } from "../support/paths.ts";
 import { Recorder, request } from "../support/raw.ts";
 
-/** These resolve dots and doubled slashes before they choose a scope, and forward what they made of the path. */
+/** These gateways resolve dots and double slashes before they choose a scope, and forward the
+ * resolved path. */
 const RESOLVES: Kind[] = ["traefik", "envoy"];
 
 const test = base.extend<{ recorder: Recorder; reader: string }>({
@@ -26,7 +27,7 @@ const test = base.extend<{ recorder: Recorder; reader: string }>({
   },
 });
 
-/** Whether `rivers:read` opens this path, whatever an API makes of it. */
+/** Returns whether `rivers:read` permits this path in every interpretation. */
 function isOpen(path: string): boolean {
   return [...meanings(path)].every(
     (meaning) => /^\/api\/rivers(\/|$)/.test(meaning) && !/^\/api\/rivers\/secret(\/|$)/.test(meaning),
@@ -34,7 +35,7 @@ function isOpen(path: string): boolean {
 }
 
 withEach((kind) => {
-  test("an ambiguous path is refused, or is forwarded as it was matched", async ({ gateway, recorder, reader }) => {
+  test("an ambiguous path is rejected, or forwarded exactly as it was matched", async ({ gateway, recorder, reader }) => {
     expect(AMBIGUOUS.length).toBeGreaterThan(100);
     const wrong: string[] = [];
     for (const path of AMBIGUOUS) {
@@ -51,14 +52,14 @@ withEach((kind) => {
     expect(wrong).toEqual([]);
   });
 
-  test("a path that means the same to everybody is forwarded byte for byte", async ({ gateway, recorder, reader }) => {
+  test("an unambiguous path is forwarded byte for byte", async ({ gateway, recorder, reader }) => {
     for (const path of PLAIN) {
       const { status } = await request(gateway.url, "GET", path, [reader]);
       expect(recorder.takeLines(), `${status}`).toEqual([`GET ${path} HTTP/1.1`]);
     }
   });
 
-  test("no case, slash, suffix or code leads to a narrower path by the scope around it", async ({
+  test("no change of case, slashes, suffix or encoding reaches a nested path with the scope of its parent", async ({
     tessera, workspace, gateway, recorder, reader,
   }) => {
     const wrong: string[] = [];
@@ -93,7 +94,7 @@ withEach((kind) => {
     const merged = [...names, "Rime-Api-Key"].flatMap((name) =>
       [..."_.!#$%&'*+^`|~"].filter(() => name.includes("-")).flatMap((sign) => [name.replaceAll("-", sign), name.replace("-", sign)]),
     );
-    // A few at a time, for no server takes any number of headers.
+    // Send a few headers at a time, because servers limit their number.
     const all = [...new Set([...written, ...merged])];
     for (let from = 0; from < all.length; from += 40) {
       const claims = all.slice(from, from + 40).map((name) => `${name}: evil`);
@@ -102,19 +103,19 @@ withEach((kind) => {
       const [head] = recorder.heads.splice(0);
       expect(head).not.toContain("evil");
       expect(head).not.toContain(reader.slice(7));
-      expect(head, "who calls").toMatch(/^X-Tessera-User: \S+@/im);
+      expect(head, "the caller's identity").toMatch(/^X-Tessera-User: \S+@/im);
     }
   });
 
-  test("a call with very many headers is not taken for a failure of Tessera", async ({ gateway, recorder, reader }) => {
+  test("a request with very many headers does not look like a failure of Tessera", async ({ gateway, recorder, reader }) => {
     const many = (count: number) => Array.from({ length: count }, (_, index) => `X-Own-${index}: ${index}`);
     const status = async (count: number) => (await request(gateway.url, "GET", "/api/rivers", [reader, ...many(count)])).status;
     expect(await status(80)).toBe(200);
     recorder.takeLines();
     for (const count of [96, 101, 150]) {
       const answered = await status(count);
-      // nginx passes on any number; the others, Tessera or the gateway itself, refuse more than 100. Envoy
-      // says 500 where only the headers that it adds itself go beyond that.
+      // nginx forwards any number of headers. With the other gateways, Tessera or the gateway
+      // rejects more than 100. Envoy returns 500 if only its own headers exceed that limit.
       const allowed = { nginx: [200], caddy: [431], traefik: [200], envoy: [431, count < 100 ? 500 : 431] }[kind];
       expect(allowed, `${count} headers`).toContain(answered);
       expect(recorder.takeLines().length).toBe(answered === 200 ? 1 : 0);

@@ -1,4 +1,5 @@
-// What docs/gateways.md says about settings of one gateway, or about changes that an operator makes.
+// The statements in docs/gateways.md about settings of one gateway and about changes that an
+// operator can make.
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 
@@ -10,7 +11,7 @@ import { ROOT } from "../support/programs.ts";
 import { Recorder, request } from "../support/raw.ts";
 import { StandIn } from "../support/stand-in.ts";
 
-/** How the documentation lets codes of letters beyond ASCII pass. */
+/** The documented change that permits percent-encoded letters beyond ASCII. */
 const LETTERS: Record<Kind, [place: string, instead: string]> = {
   nginx: ["7[b-d])", "7[b-d])|%c3%[89ab][0-9a-f]"],
   caddy: ["7[b-d])", "7[b-d])|%c3%[89ab][0-9a-f]"],
@@ -19,7 +20,7 @@ const LETTERS: Record<Kind, [place: string, instead: string]> = {
 };
 
 withEach((kind) => {
-  test("letters beyond ASCII pass where an operator lets them", async ({ tessera, workspace }) => {
+  test("letters beyond ASCII get through if the operator permits them", async ({ tessera, workspace }) => {
     const [place, instead] = LETTERS[kind];
     const recorder = await Recorder.start();
     const gateway = await Gateway.start(
@@ -42,9 +43,9 @@ withEach((kind) => {
 });
 
 test.describe("nginx", () => {
-  test.skip(({ scripts }) => !scripts, "no browser takes part");
+  test.skip(({ scripts }) => !scripts, "this test doesn't use a browser");
 
-  test("CORS headers stand on every answer, refusals included", async ({ tessera, workspace }) => {
+  test("every response has CORS headers, including rejections", async ({ tessera, workspace }) => {
     const page = await readFile(path.join(ROOT, "docs/gateways.md"), "utf8");
     const lines = /### CORS\n.*?```nginx\n(.*?)```/s.exec(page)?.[1] ?? "";
     expect(lines).toContain("Access-Control-Allow-Origin");
@@ -82,9 +83,9 @@ test.describe("nginx", () => {
 });
 
 test.describe("Envoy", () => {
-  test.skip(({ scripts }) => !scripts, "no browser takes part");
+  test.skip(({ scripts }) => !scripts, "this test doesn't use a browser");
 
-  test("no answer of the API is cut off after a time", async ({ tessera, workspace }) => {
+  test("responses of the API do not time out", async ({ tessera, workspace }) => {
     const configuration = await readFile(path.join(ROOT, "end2end/gateway/envoy.yaml"), "utf8");
     expect(configuration.match(/^ +route: .*$/gm)?.every((line) => /timeout: 0s|\*api$/.test(line))).toBe(true);
     const recorder = await Recorder.start();
@@ -93,7 +94,7 @@ test.describe("Envoy", () => {
       const all = await tessera.createToken(workspace, "all", ["rivers:run", "rivers:write"]);
       for (const [method, target] of [["POST", "/api/run"], ["GET", "/api/rivers"], ["GET", "/api/rivers/secret"]]) {
         expect((await request(gateway.url, method, target, [`Token: ${all}`])).status).toBe(200);
-        // Envoy tells the API how long it will wait, 15000 where a route does not say.
+        // Envoy sends its timeout to the API in this header: by default 15000 ms.
         expect(recorder.heads.splice(0).join()).not.toMatch(/x-envoy-expected-rq-timeout-ms/i);
       }
     } finally {
@@ -102,13 +103,13 @@ test.describe("Envoy", () => {
     }
   });
 
-  test("a connection to Tessera ends at Envoy before it ends at Tessera", async () => {
+  test("Envoy closes an idle connection to Tessera before Tessera does", async () => {
     const read = (file: string) => readFile(path.join(ROOT, file), "utf8");
     const rest = /const HEAD: Duration = Duration::from_secs\((\d+)\);/.exec(await read("server/src/serve/connections.rs"))?.[1];
     const idle = /idle_timeout: (\d+)s/.exec(await read("end2end/gateway/envoy.yaml"))?.[1];
     expect(Number(idle)).toBeLessThan(Number(rest));
 
-    // The setting is where Envoy looks for it: with a short time, Envoy lets go by itself.
+    // Check that Envoy reads the setting: with a short timeout, Envoy closes the connection.
     const tessera = await StandIn.start();
     tessera.answer = (response) => response.writeHead(200, { "x-tessera-code": "VALID", "content-length": 0 }).end();
     const gateway = await Gateway.start(tessera.url, "workspace-1", "envoy", (_, text) =>

@@ -1,5 +1,5 @@
-// Changes of protocol through each documented gateway. The API here agrees to every one. After that the gateway is
-// a pipe, so the assertions are on the bytes that reached the API.
+// Protocol upgrades through each documented gateway. The API accepts every upgrade. After an
+// upgrade the gateway is only a pipe, so the assertions check the bytes that reached the API.
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 
@@ -9,7 +9,7 @@ import { type Edit, Gateway, type Kind } from "../support/gateway.ts";
 import { ROOT } from "../support/programs.ts";
 import { converse, exchange, Recorder } from "../support/raw.ts";
 
-/** Values of `Upgrade` other than the one that WebSockets have, each a list of lines. */
+/** Values of `Upgrade` other than that of WebSockets. Each entry is a list of header lines. */
 const OTHERS = [
   ...[["h2c"], ["H2C"], ["h2c, websocket"], ["websocket, h2c"], ["websocket,h2c"], ["h2c", "websocket"], ["websocket", "h2c"]],
   ...[["TLS/1.0"], ["HTTP/2.0"], ["h2c/1"], ["foo"], ["websocket/13"], ["xwebsocket"], ["websocketx"], ["websocket;h2c"], ['"websocket"']],
@@ -18,11 +18,12 @@ const OTHERS = [
 /** Values of `Connection`. */
 const CONNECTIONS = ["Upgrade, HTTP2-Settings", "upgrade", "keep-alive, Upgrade, HTTP2-Settings", "HTTP2-Settings", "Upgrade, X-Tessera-User"];
 
-/** A call that somebody smuggles behind a change of protocol. The number tells which: the API may get it late. */
+/** A smuggled request after a protocol upgrade. Its number identifies the upgrade, because it may
+ * reach the API late. */
 const smuggled = (number: number) =>
   `DELETE /api/admin/users HTTP/1.1\r\nHost: api.example.com\r\nX-Tessera-User: evil@example.com\r\nX-Number: ${number}\r\n\r\n`;
 
-/** The page's chapter about WebSockets, in the documented configuration. */
+/** Returns edits that add the page's chapter about WebSockets to the documented configurations. */
 async function withWebSockets(): Promise<Record<Kind, Edit>> {
   const page = await readFile(path.join(ROOT, "docs/gateways.md"), "utf8");
   const chapter = /\n## WebSockets\n(.*?)\n## /s.exec(page)?.[1] ?? "";
@@ -44,10 +45,10 @@ async function withWebSockets(): Promise<Record<Kind, Edit>> {
   };
 }
 
-/** A head with these lines. */
+/** Returns a request head with these lines. */
 const head = (target: string, lines: string[]) => `GET ${target} HTTP/1.1\r\nHost: api.example.com\r\n${lines.join("\r\n")}\r\n\r\n`;
 
-/** The values of a header in a head. */
+/** Returns the values of a header in a head. */
 const values = (text: string, name: string) => [...text.matchAll(new RegExp(`^${name}:[ \\t]*(.*?)[ \\t]*$`, "gim"))].map(([, value]) => value);
 
 const test = base.extend<{ recorder: Recorder; reader: string }>({
@@ -61,7 +62,7 @@ const test = base.extend<{ recorder: Recorder; reader: string }>({
   },
 });
 
-/** Asks for every change of protocol, and returns what of it reached the API. */
+/** Requests every protocol upgrade and returns a line for each violation. */
 async function changes(url: string, target: string, reader: string, recorder: Recorder, more: string[][] = []): Promise<string[]> {
   const wrong: string[] = [];
   const sent: { isPlain: boolean; what: string }[] = [];
@@ -90,7 +91,7 @@ async function changes(url: string, target: string, reader: string, recorder: Re
 }
 
 withEach((kind) => {
-  test("no call changes its protocol in the documented configuration", async ({ tessera, workspace, recorder, reader }) => {
+  test("the documented configuration permits no protocol upgrade", async ({ tessera, workspace, recorder, reader }) => {
     const gateway = await Gateway.start(tessera.url, workspace, kind, undefined, recorder.port);
     try {
       recorder.heads.splice(0);
@@ -100,7 +101,7 @@ withEach((kind) => {
     }
   });
 
-  test("a path that lets WebSockets through lets nothing else through", async ({ tessera, workspace, recorder, reader }) => {
+  test("a path that permits WebSockets permits no other upgrade", async ({ tessera, workspace, recorder, reader }) => {
     const gateway = await Gateway.start(tessera.url, workspace, kind, (await withWebSockets())[kind], recorder.port);
     const socket = ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="];
     try {
@@ -115,11 +116,11 @@ withEach((kind) => {
         expect(values(told, "upgrade").join().toLowerCase()).toBe("websocket");
         expect(values(told, "connection").join().toLowerCase()).toMatch(/^(keep-alive, )?upgrade$/);
         expect(values(told, "sec-websocket-key")).toEqual(["dGhlIHNhbXBsZSBub25jZQ=="]);
-        expect(told, "who calls").toMatch(/^X-Tessera-User: \S+@/im);
+        expect(told, "the caller's identity").toMatch(/^X-Tessera-User: \S+@/im);
         expect(told).not.toContain(reader.slice(7));
-        // Bytes that were smuggled before may come late.
+        // Smuggled bytes from earlier requests may arrive late.
         expect(recorder.piped.splice(0).join("")).toContain("to and fro");
-        // Other paths let no WebSocket through, and this one asks for its scope.
+        // Other paths reject WebSockets, and this path requires its scope.
         const runner = `Token: ${await tessera.createToken(workspace, "runner", ["rivers:run"])}`;
         for (const [token, target] of [[reader, "/api/rivers/7"], [runner, "/api/rivers/live"], ["X-None: 0", "/api/rivers/live"]]) {
           const refused = await exchange(gateway.url, head(target, [token, ...lines]));

@@ -1,5 +1,6 @@
-// Each gateway before an API, with the configuration that docs/gateways.md shows: what gets through,
-// what does not, and what the API is told. No page is opened, so one project is enough.
+// Each gateway in front of an API, with the configuration in docs/gateways.md: which requests get
+// through, which are rejected, and what the API receives. The tests open no page, so they run in
+// one project only.
 import path from "node:path";
 
 import { call, curl, RIVER_ID } from "../support/callers.ts";
@@ -8,13 +9,13 @@ import { CLAIMS, identity, known, test, told, withEach } from "../support/gatewa
 import { run } from "../support/process.ts";
 
 withEach((_, own) => {
-  test("a good token gets through and the API learns who calls", async ({ tessera, workspace, api, gateway }) => {
+  test("a request with a valid token gets through with the caller's identity", async ({ tessera, workspace, api, gateway }) => {
     const token = await tessera.createToken(workspace, "runner", ["rivers:run"]);
     expect(identity(await curl(api, token))).toEqual(known(workspace, /\brivers:run\b/));
     expect(gateway.log).not.toMatch(/\[(emerg|alert|crit|critical|error|warn)\]|"level":"error"| (ERR|WRN|FTL) /);
   });
 
-  test("method, query and body reach the API as they were sent", async ({ tessera, workspace, gateway }) => {
+  test("method, query and body reach the API unchanged", async ({ tessera, workspace, gateway }) => {
     const token = await tessera.createToken(workspace, "all", ["rivers:run", "rivers:read"]);
     const bearer = ["-H", `Authorization: Bearer ${token}`];
     const query = "?a=1%20b&c=%2F%C3%A9&scope=users:write&&workspace=x&d=%00";
@@ -33,7 +34,7 @@ withEach((_, own) => {
     }
   });
 
-  test("identity headers of the caller's own making never reach the API", async ({ tessera, workspace, api }) => {
+  test("forged identity headers never reach the API", async ({ tessera, workspace, api }) => {
     const token = await tessera.createToken(workspace, "runner", ["rivers:run"]);
     const answer = await curl(api, token, [...CLAIMS, "-H", "X-Forwarded-For: 10.9.8.7"]);
     expect(identity(answer)).toEqual(known(workspace, /\brivers:run\b/));
@@ -41,7 +42,7 @@ withEach((_, own) => {
     expect(answer.body).not.toContain("10.9.8.7");
   });
 
-  test("a caller cannot take the identity away from the API", async ({ tessera, workspace, api }) => {
+  test("a caller cannot remove the identity headers", async ({ tessera, workspace, api }) => {
     const token = await tessera.createToken(workspace, "runner", ["rivers:run"]);
     for (const names of ["X-Tessera-User, X-Tessera-Workspace", "close, x-tessera-token-id, X-Tessera-Scopes"]) {
       const answer = await curl(api, token, ["-H", `Connection: ${names}`]);
@@ -49,7 +50,7 @@ withEach((_, own) => {
     }
   });
 
-  test("the token itself reaches neither the API nor the log", async ({ tessera, workspace, api, gateway }) => {
+  test("the token reaches neither the API nor the log", async ({ tessera, workspace, api, gateway }) => {
     const token = await tessera.createToken(workspace, "runner", ["rivers:run"]);
     for (const header of ["Authorization: Bearer", "Token:", "rime-api-key:"]) {
       const answer = await curl(api, undefined, ["-H", `${header} ${token}`]);
@@ -59,7 +60,7 @@ withEach((_, own) => {
     expect(gateway.log).not.toContain(token);
   });
 
-  test("a token that lacks the scope is forbidden, and told which", async ({ tessera, workspace, api, gateway }) => {
+  test("a token without the scope gets 403 with insufficient_scope", async ({ tessera, workspace, api, gateway }) => {
     const token = await tessera.createToken(workspace, "reader", ["rivers:read"]);
     const answer = await curl(api, token);
     expect(answer.status).toBe(403);
@@ -69,7 +70,7 @@ withEach((_, own) => {
     expect((await call(`${gateway.url}/api/rivers/7`, ["-H", `Token: ${token}`])).status).toBe(200);
   });
 
-  test("a token that was used too often is told when to come back", async ({ tessera, workspace, api, gateway }) => {
+  test("a rate-limited token gets 429 with Retry-After", async ({ tessera, workspace, api, gateway }) => {
     const token = await tessera.createToken(workspace, "rare", ["rivers:run"], ["--rate-limit", "2/1d"]);
     expect((await curl(api, token)).status).toBe(200);
     expect((await curl(api, token)).status).toBe(200);
@@ -79,10 +80,10 @@ withEach((_, own) => {
     expect(answer.headers.get("content-type")).toBe("application/problem+json");
     expect(await gateway.callsLetThrough()).toBe(2);
     const other = await tessera.createToken(workspace, "reader", ["rivers:read"]);
-    expect((await curl(api, other)).status, "what is forbidden for another reason").toBe(403);
+    expect((await curl(api, other)).status, "forbidden for another reason").toBe(403);
   });
 
-  test("no token, no token of ours and a mistyped one are asked to authenticate", async ({
+  test("a request with a missing, foreign or mistyped token gets 401", async ({
     tessera, workspace, api, gateway,
   }) => {
     const token = await tessera.createToken(workspace, "runner", ["rivers:run"]);
@@ -96,7 +97,7 @@ withEach((_, own) => {
     expect(await gateway.callsLetThrough()).toBe(0);
   });
 
-  test("a token of another workspace or another API is not known here", async ({
+  test("a token of another workspace or another API gets 401", async ({
     tessera, workspace, api, gateway,
   }) => {
     const elsewhere = await tessera.createToken("workspace-1", "runner", ["rivers:run"]);
@@ -107,7 +108,7 @@ withEach((_, own) => {
     expect(await gateway.callsLetThrough()).toBe(0);
   });
 
-  test("two different tokens in one call are refused", async ({ tessera, workspace, api, gateway }) => {
+  test("a request with two different tokens is rejected", async ({ tessera, workspace, api, gateway }) => {
     const one = await tessera.createToken(workspace, "one", ["rivers:run"]);
     const two = await tessera.createToken(workspace, "two", ["rivers:run"]);
     for (const header of ["Token", "rime-api-key"]) {
@@ -116,7 +117,7 @@ withEach((_, own) => {
     expect(await gateway.callsLetThrough()).toBe(0);
   });
 
-  test("a token that is disabled, has ended or is deleted is refused by the very next call", async ({
+  test("a token is rejected on the first request after it is disabled, expires or is deleted", async ({
     tessera, workspace, api, gateway,
   }) => {
     const token = await tessera.createToken(workspace, "runner", ["rivers:run"]);
@@ -138,7 +139,7 @@ withEach((_, own) => {
     expect(await gateway.callsLetThrough()).toBe(3);
   });
 
-  test("a connection that was let through once is asked again", async ({ tessera, workspace, gateway }) => {
+  test("every request on a connection is verified", async ({ tessera, workspace, gateway }) => {
     const token = await tessera.createToken(workspace, "reader", ["rivers:read"]);
     const url = `${gateway.url}/api/rivers`;
     const each = ["--silent", "--noproxy", "*", "-o", "/dev/null", "-w", "%{http_code} %{num_connects}\n", url];
@@ -147,7 +148,7 @@ withEach((_, own) => {
     expect((await run("curl", calls)).stdout).toBe("200 1\n401 0\n200 0\n");
   });
 
-  test("a token that is bound to addresses is refused from others, whatever the caller claims", async ({
+  test("a token bound to addresses is rejected from other addresses, whatever the caller claims", async ({
     tessera, workspace, api,
   }) => {
     const bound = (name: string, network: string) =>
@@ -159,7 +160,7 @@ withEach((_, own) => {
     for (const claim of ["X-Forwarded-For: 10.1.2.3", "X-Real-IP: 10.1.2.3", "Forwarded: for=10.1.2.3"]) {
       expect((await curl(api, elsewhere, ["-H", claim])).status, claim).toBe(403);
     }
-    // Other systems have one address of their own only.
+    // Other systems have only one loopback address.
     if (process.platform !== "linux") return;
     const gateways = await bound("gateways", "127.0.0.1");
     const callers = await bound("callers", "127.0.0.2");
@@ -171,7 +172,7 @@ withEach((_, own) => {
     }
   });
 
-  test("paths that nobody named, other methods and the question itself stay closed", async ({
+  test("paths without a route, other methods and the internal verification path are closed", async ({
     tessera, workspace, api, gateway,
   }) => {
     const token = await tessera.createToken(workspace, "all", ["rivers:run", "rivers:read"]);
@@ -180,13 +181,13 @@ withEach((_, own) => {
       expect((await curl(`${gateway.url}${other}`, token)).status, other).toBe(own.path);
     }
     for (const method of ["GET", "PUT", "DELETE", "OPTIONS", "FOO"]) {
-      // Envoy knows no FOO at all.
+      // Envoy does not support the method FOO.
       expect([own.method, 400], method).toContain((await curl(api, token, ["-X", method])).status);
     }
     expect(await gateway.callsLetThrough()).toBe(0);
   });
 
-  test("no way of writing a path leads to what another scope opens", async ({ tessera, workspace, gateway }) => {
+  test("no spelling of a path reaches a path that needs another scope", async ({ tessera, workspace, gateway }) => {
     const token = await tessera.createToken(workspace, "reader", ["rivers:read"]);
     const paths = [
       ...["/api/rivers/../run", "/api/rivers/%2e%2e/run", "/api/rivers/..%2frun", "/api/rivers/%2E%2E%2Frun"],
@@ -200,7 +201,7 @@ withEach((_, own) => {
           expect([400, 403, 404, 405], `${method} ${path}`).toContain(answer.status);
           continue;
         }
-        // What an API makes of the path that reached it.
+        // The path as an API may interpret it.
         const [reached] = decodeURIComponent(told(answer).url).split(/[?#]/);
         expect(normalized(reached), `${method} ${path}`).toMatch(/^\/api\/rivers(\/|$)/);
       }
@@ -208,7 +209,7 @@ withEach((_, own) => {
   });
 });
 
-/** A path without dots and doubled slashes. */
+/** Returns a path without dot segments and double slashes. */
 function normalized(text: string): string {
   return path.posix.normalize(text.toLowerCase());
 }

@@ -1,9 +1,9 @@
-// The instance's page: what runs, for those who manage the instance.
+// The Instance page, which shows the running servers to instance administrators.
 import { expect, test } from "../support/fixtures.ts";
 import { expectGoodLooks } from "../support/looks.ts";
 import { createMember } from "../support/members.ts";
 
-test("an administrator finds the servers in the sidebar and reads them again in place", async ({
+test("an administrator opens the list of servers from the sidebar and refreshes it in place", async ({
   console,
   page,
   workspace,
@@ -32,7 +32,7 @@ test("an administrator finds the servers in the sidebar and reads them again in 
   await expect(console.heading).toHaveText("Instance");
 });
 
-test("the page is accessible and fits, wide and narrow, light and dark", async ({ console, page }) => {
+test("the page looks good", async ({ console, page }) => {
   test.slow();
   await expectGoodLooks(console, "instance", async () => {
     await console.open("/instance");
@@ -41,10 +41,10 @@ test("the page is accessible and fits, wide and narrow, light and dark", async (
   });
 });
 
-test.describe("who does not manage the instance", () => {
+test.describe("for a workspace administrator", () => {
   test.use({ signedIn: false });
 
-  test("finds neither the page nor a link to it", async ({ console, page, guard, tessera, workspace }) => {
+  test("neither the page nor a link to it exists", async ({ console, page, guard, tessera, workspace }) => {
     guard.expectStatus(404);
     const { email, password } = await createMember(tessera, `member@${workspace}.example`, { workspace, role: "admin" });
     await console.open("/sign-in");

@@ -1,4 +1,4 @@
-// Invitations: an administrator of a workspace invites, the person accepts or declines.
+// Invitations: a workspace administrator invites a person, who accepts or declines.
 import type { Page } from "@playwright/test";
 
 import type { Console } from "../support/console.ts";
@@ -16,7 +16,7 @@ interface Place {
   workspace: string;
 }
 
-/** The workspace's administrator, and a person who is in no workspace. */
+/** Creates a workspace administrator and a person who is in no workspace. */
 async function people({ tessera, workspace }: Place): Promise<{ lead: Account; grace: Account }> {
   const lead = await createMember(tessera, `lead@${workspace}.example`, { workspace, role: "admin" });
   return { lead, grace: await createMember(tessera, `grace@${workspace}.example`) };
@@ -24,7 +24,7 @@ async function people({ tessera, workspace }: Place): Promise<{ lead: Account; g
 
 type Account = Awaited<ReturnType<typeof createMember>>;
 
-/** Somebody else sits down at this browser. */
+/** Signs in as another person in the same browser. */
 async function become({ console, page }: Place, { email, password }: Account): Promise<void> {
   await page.context().clearCookies();
   await console.open("/sign-in");
@@ -45,7 +45,7 @@ async function invite({ page, workspace, console }: Place, email: string, role =
 
 const open = (page: Page) => page.getByRole("table", { name: "Open invitations" });
 
-test("a person accepts and is a member, and not before", async ({ console, page, guard, tessera, workspace }) => {
+test("an invited person becomes a member only by accepting", async ({ console, page, guard, tessera, workspace }) => {
   guard.expectStatus(404, 409, 422);
   const place = { console, page, tessera, workspace };
   const { lead, grace } = await people(place);
@@ -83,7 +83,7 @@ test("a person accepts and is a member, and not before", async ({ console, page,
   await expect(console.alert).toContainText("is a member already");
 });
 
-test("a workspace does not see that a person declined, and can revoke", async ({
+test("a declined invitation still looks open to the workspace, which can revoke it", async ({
   console, page, guard, tessera, workspace,
 }) => {
   guard.expectStatus(403, 404);

@@ -1,4 +1,4 @@
-// Everything by keyboard alone: the whole way of the document, and where the focus goes.
+// Keyboard-only use: all steps of the product's document, and the position of the focus.
 import { expect, test } from "../support/fixtures.ts";
 import { tabTo } from "../support/keyboard.ts";
 import { ADMIN } from "../support/tessera.ts";
@@ -74,7 +74,7 @@ test.describe("from sign-in to a deleted token", () => {
     await tabTo(page, row.getByRole("link", { name: /^Delete/ }));
     await keyboard.press("Enter");
     await expect(console.panel.getByRole("heading", { name: "Delete by keyboard?" })).toBeVisible();
-    // What cannot be undone is never one careless Enter away.
+    // A single careless Enter must not delete the token.
     await expect(console.panel.getByRole("link", { name: "Cancel" })).toBeFocused();
     await tabTo(page, console.panel.getByRole("button", { name: /^Delete/ }));
     await keyboard.press("Enter");
@@ -83,7 +83,7 @@ test.describe("from sign-in to a deleted token", () => {
   });
 });
 
-test("the first stop of every page leads past the navigation", async ({ console, page }) => {
+test("the first tab stop on every page skips the navigation", async ({ console, page }) => {
   for (const path of ["/workspaces", console.tokensPath]) {
     await console.open(path);
     await page.keyboard.press("Tab");
@@ -97,10 +97,10 @@ test("the first stop of every page leads past the navigation", async ({ console,
   }
 });
 
-test("the focus goes into a window, stays there and returns to what opened it", async ({
+test("the focus moves into a dialog, stays there and returns to the control that opened it", async ({
   console, page, scripts, tessera, workspace,
 }) => {
-  test.skip(!scripts, "without scripts a window is a page");
+  test.skip(!scripts, "without JavaScript, dialogs are pages");
   await tessera.createToken(workspace, "alpha", ["rivers:read"]);
   await console.openTokens();
   for (const [opener, close] of [
@@ -115,7 +115,7 @@ test("the focus goes into a window, stays there and returns to what opened it", 
         await expect(console.panel).toBeVisible();
         const within = () => page.evaluate(() => document.activeElement?.closest("dialog") !== null);
         await expect.poll(within).toBe(true);
-        // All around: the focus leaves the window for the browser at most, never for the list.
+        // Tab through all controls: the focus may move to the browser, but never to the list.
         for (let presses = 0; presses < 60; presses += 1) {
           await page.keyboard.press("Tab");
           const place = await page.evaluate(() => {
@@ -134,10 +134,10 @@ test("the focus goes into a window, stays there and returns to what opened it", 
   }
 });
 
-test("what was typed and a token nobody copied are not thrown away without asking", async ({
+test("the console asks before it discards input or a token that was not copied", async ({
   console, page, scripts,
 }) => {
-  test.skip(!scripts, "without scripts nothing can ask");
+  test.skip(!scripts, "without JavaScript, the page can't ask");
   const asked: string[] = [];
   let answer = false;
   page.on("dialog", (dialog) => {
@@ -163,8 +163,8 @@ test("what was typed and a token nobody copied are not thrown away without askin
   expect(asked).toHaveLength(3);
 });
 
-test("after Done the new token has the focus and is said", async ({ console, page, scripts }) => {
-  test.skip(!scripts, "the flash message says it");
+test("after Done, the row of the new token has the focus", async ({ console, page, scripts }) => {
+  test.skip(!scripts, "without JavaScript, a flash message names the token");
   await console.openTokens();
   await console.addToken({ name: "fresh", scopes: ["rivers:read"] });
   await console.pressDone();
@@ -173,8 +173,8 @@ test("after Done the new token has the focus and is said", async ({ console, pag
   await expect.poll(place).toContain("fresh");
 });
 
-test("a page that one navigates to takes the focus to its heading", async ({ console, page, scripts, workspace }) => {
-  test.skip(!scripts, "a new document starts at its top by itself");
+test("after navigation, the heading of the page has the focus", async ({ console, page, scripts, workspace }) => {
+  test.skip(!scripts, "without JavaScript, the browser loads a new document");
   await console.open("/workspaces");
   await page.getByRole("main").getByRole("link", { name: workspace }).click();
   await expect(page).toHaveURL(new RegExp(`/workspaces/${workspace}$`));
@@ -182,7 +182,7 @@ test("a page that one navigates to takes the focus to its heading", async ({ con
   await expect(page).toHaveTitle(new RegExp(workspace));
 });
 
-test("targets are large enough to hit", async ({ console, page, tessera, workspace }) => {
+test("pointer targets measure at least 24 by 24 pixels", async ({ console, page, tessera, workspace }) => {
   await tessera.createToken(workspace, "alpha", ["rivers:read"]);
   for (const width of [1280, 320]) {
     await page.setViewportSize({ width, height: 800 });
@@ -192,7 +192,7 @@ test("targets are large enough to hit", async ({ console, page, tessera, workspa
         [...document.querySelectorAll<HTMLElement>("button, summary, select, input:not([type=hidden]), .button, .icon-button")]
           .filter((element) => element.checkVisibility({ visibilityProperty: true }))
           .map((element) => {
-            // A tick box is hit through its label, too.
+            // A click on the label also ticks a checkbox.
             const label = element instanceof HTMLInputElement ? element.labels?.[0] : undefined;
             const boxes = [element, label].filter((part) => part !== undefined).map((part) => part.getBoundingClientRect());
             const width = Math.max(...boxes.map((box) => box.width));

@@ -1,5 +1,5 @@
-// Clients of Kriten, unchanged: curl and Python's `requests` against Tessera and an API behind nginx, which
-// stand behind one address as docs/coming-from-kriten.md shows. No page is opened.
+// Unchanged clients of Kriten: curl and Python's `requests` call Tessera and an API behind nginx at
+// one address, as in docs/coming-from-kriten.md. The tests open no page.
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 
@@ -19,18 +19,18 @@ interface Answer {
   body: unknown;
 }
 
-/** An instance whose one workspace follows the preset. */
+/** Starts an instance and applies the preset to its workspace. */
 async function startKriten(): Promise<Tessera> {
   const tessera = await Tessera.startWithAdmin();
   await tessera.cli(["preset", "apply", "kriten", "--workspace", "workspace-1", "--yes"]);
   return tessera;
 }
 
-/** The locations that the page shows. */
+/** Returns the locations in the documentation. */
 async function documented(): Promise<string> {
   const page = await readFile(path.join(ROOT, "docs/coming-from-kriten.md"), "utf8");
   const block = /```nginx\n(.*?)```/s.exec(page)?.[1];
-  if (!block) throw new Error("the page shows no configuration of nginx");
+  if (!block) throw new Error("docs/coming-from-kriten.md has no nginx configuration");
   return block;
 }
 
@@ -40,7 +40,7 @@ const test = testWithOwnInstance(startKriten).extend<object, { gateway: Gateway 
       const locations = await documented();
       const place = "    location / {";
       const gateway = await Gateway.start(tessera.url, "workspace-1", "nginx", (_, text) => {
-        if (text.split(place).length !== 2) throw new Error("nginx.conf has another form");
+        if (text.split(place).length !== 2) throw new Error(`nginx.conf must contain "${place}" once`);
         return text.replace(place, () => `${locations}\n${place}`);
       });
       await use(gateway);
@@ -50,7 +50,7 @@ const test = testWithOwnInstance(startKriten).extend<object, { gateway: Gateway 
   ],
 });
 
-test.skip(({ scripts }) => !scripts, "no browser takes part");
+test.skip(({ scripts }) => !scripts, "this test doesn't use a browser");
 
 function environment(gateway: Gateway): NodeJS.ProcessEnv {
   return {
@@ -61,7 +61,7 @@ function environment(gateway: Gateway): NodeJS.ProcessEnv {
   };
 }
 
-test("curl lives a token's life as Kriten documents it", async ({ tessera, gateway }) => {
+test("curl takes a token through its lifecycle as Kriten documents it", async ({ tessera, gateway }) => {
   const script = path.join(ROOT, "end2end/surfaces/kriten.sh");
   const outcome = await run("bash", [script], { environment: environment(gateway) });
   expect(outcome.status, outcome.stderr).toBe(0);
@@ -96,7 +96,7 @@ test("curl lives a token's life as Kriten documents it", async ({ tessera, gatew
   expect(answers.get("deleted")).toEqual({ status: 401, body: { error: "invalid token" } });
   expect(answers.get("refused")?.status).toBe(401);
 
-  // The documented call reached the API, which learned who calls and not by which token.
+  // The documented call reached the API with the caller's identity, but without the token.
   expect(answers.get("runners")?.status).toBe(200);
   const heard = body("runners") as { method: string; url: string; headers: [string, string][] };
   expect([heard.method, heard.url]).toEqual(["GET", "/api/v1/runners"]);
@@ -111,7 +111,7 @@ test("curl lives a token's life as Kriten documents it", async ({ tessera, gatew
   expect(await tessera.tokens("workspace-1")).toEqual([]);
 });
 
-test("Python's requests does the same", async ({ tessera, gateway }) => {
+test("Python's requests takes a token through its lifecycle", async ({ tessera, gateway }) => {
   const script = path.join(ROOT, "end2end/surfaces/kriten.py");
   const outcome = await run(python(), [script], { environment: environment(gateway) });
   expect(outcome.status, outcome.stderr).toBe(0);
@@ -127,7 +127,7 @@ test("Python's requests does the same", async ({ tessera, gateway }) => {
   expect(await tessera.tokens("workspace-1")).toEqual([]);
 });
 
-test("what the token may not do stays closed, also beside a good session", async ({ tessera, gateway }) => {
+test("a token cannot exceed its scopes, even together with a valid session", async ({ tessera, gateway }) => {
   const reader = await tessera.createToken("workspace-1", "reader", ["rivers:read"]);
   const call = (path: string, headers: Record<string, string>, method = "GET") =>
     fetch(`${gateway.url}${path}`, { method, headers });
@@ -140,7 +140,7 @@ test("what the token may not do stays closed, also beside a good session", async
     body: JSON.stringify({ username: ADMIN.email, password: ADMIN.password, provider: "local" }),
   });
   const { token } = (await login.json()) as { token: string };
-  // A session opens Tessera, not the API.
+  // A session is valid for Tessera, but not for the API.
   expect((await call("/api/v1/runners", { Authorization: `Bearer ${token}` })).status).toBe(401);
   expect((await call("/api/v1/api_tokens", { Token: reader, Authorization: `Bearer ${token}` })).status).toBe(403);
   const { error } = (await (await call("/api/v1/api_tokens", {})).json()) as { error: string };

@@ -1,9 +1,9 @@
-// A token's life in the console after its creation: edit, rotate, disable, enable.
+// Changes of a token in the console after its creation: edit, rotate, disable, enable.
 import { expect, test } from "../support/fixtures.ts";
 
 const SCOPES = ["rivers:run", "connections:read"];
 
-test("a token is changed, and keeps what was not changed", async ({ console, page, tessera, workspace }) => {
+test("editing a token keeps the values that were not changed", async ({ console, page, tessera, workspace }) => {
   await tessera.createToken(workspace, "deploy-bot", SCOPES);
   await console.openTokens();
   await console.more("deploy-bot", "Edit");
@@ -18,12 +18,12 @@ test("a token is changed, and keeps what was not changed", async ({ console, pag
     description: "Line one\nline <b>two</b>",
     scopes: ["rivers:run"],
   });
-  // Opened again, the form holds what was saved, neither more nor less.
+  // When opened again, the form shows exactly the saved values.
   await console.more("deploy-bot", "Edit");
   await expect(page.getByLabel("Description")).toHaveValue("Line one\nline <b>two</b>");
 });
 
-test("two people who edit do not overwrite each other", async ({ console, page, tessera, workspace, guard }) => {
+test("two people who edit the same token do not overwrite each other's changes", async ({ console, page, tessera, workspace, guard }) => {
   guard.expectStatus(412);
   await tessera.createToken(workspace, "deploy-bot", SCOPES);
   const [{ id }] = await tessera.tokens(workspace);
@@ -37,7 +37,7 @@ test("two people who edit do not overwrite each other", async ({ console, page, 
   expect(token).toMatchObject({ name: "deploy-bot", description: "by somebody else" });
 });
 
-test("a rotated token has a new secret, and the older one works until it is ended", async ({
+test("a rotated token has a new secret, and the old one works until it is ended", async ({
   console,
   page,
   tessera,
@@ -64,7 +64,7 @@ test("a rotated token has a new secret, and the older one works until it is ende
   expect([await ask(older), await ask(newer)]).toEqual([401, 200]);
 });
 
-test("a disabled token is refused until it is enabled", async ({ console, page, tessera, workspace }) => {
+test("a disabled token is rejected until it is enabled", async ({ console, page, tessera, workspace }) => {
   const secret = await tessera.createToken(workspace, "deploy-bot", SCOPES);
   const ask = async () => {
     const headers = { Authorization: `Bearer ${secret}` };
@@ -83,7 +83,7 @@ test("a disabled token is refused until it is enabled", async ({ console, page, 
   expect(await ask()).toBe(200);
 });
 
-test("a copy begins with the values of its original", async ({ console, page, tessera, workspace }) => {
+test("a copy starts with the values of the original token", async ({ console, page, tessera, workspace }) => {
   await tessera.createToken(workspace, "deploy-bot", ["rivers:run"]);
   await console.openTokens();
   await console.more("deploy-bot", "Make a copy");

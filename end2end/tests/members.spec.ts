@@ -1,4 +1,4 @@
-// Those who are no administrators: what they may see, what is closed and what does not exist.
+// People who are not instance administrators: what they see, may not do and cannot find.
 import { expect, test } from "../support/fixtures.ts";
 import { createMember } from "../support/members.ts";
 
@@ -22,7 +22,7 @@ test("a member sees the workspace but not its tokens", async ({ console, page, g
     expect((await page.goto(path))!.status(), path).toBe(403);
     await expect(page.getByRole("main")).toContainText("Only administrators manage API tokens");
   }
-  // That the list is there is known; of a single token not even that needs to be told.
+  // Members know that the list exists. The response may hide whether a single token exists.
   for (const path of [`${console.tokensPath}/${id}`, `${console.tokensPath}/${id}/delete`]) {
     expect([403, 404]).toContain((await page.goto(path))!.status());
     expect(await page.content()).not.toContain("private-business");
@@ -40,7 +40,7 @@ test("a member sees the workspace but not its tokens", async ({ console, page, g
   expect(await tessera.tokens(workspace)).toHaveLength(1);
 });
 
-test("a workspace's own administrator manages its tokens and no others", async ({
+test("a workspace administrator manages only the tokens of that workspace", async ({
   console, page, guard, tessera, workspace,
 }) => {
   guard.expectStatus(404);
@@ -55,7 +55,7 @@ test("a workspace's own administrator manages its tokens and no others", async (
   expect((await page.goto("/workspaces/workspace-1/settings/tokens"))!.status()).toBe(404);
 });
 
-test("a person without a workspace is told so", async ({ console, page, guard, tessera, workspace }) => {
+test("a person without a workspace sees a message", async ({ console, page, guard, tessera, workspace }) => {
   guard.expectStatus(404);
   const { email, password } = await createMember(tessera, `stranger@${workspace}.example`);
   await console.open("/sign-in");

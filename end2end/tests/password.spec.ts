@@ -1,5 +1,5 @@
-// Passwords: changing one's own, a link that sets one, and one that must be changed first. An instance of its
-// own, since the administrator's password changes here.
+// Passwords: changing your own, choosing one with a link, and replacing one that an administrator
+// chose. Uses a separate instance, because these tests change passwords.
 import { type Page } from "@playwright/test";
 
 import type { Console } from "../support/console.ts";
@@ -18,14 +18,14 @@ const CHOSEN = "tr0mbone ladder mist drums";
 const current = (page: Page) => page.getByLabel("Current password", { exact: true });
 const chosen = (page: Page) => page.getByLabel("New password", { exact: true });
 
-/** A new person; the path of the link with which they choose a password. */
+/** Creates a person and returns the path of the link for choosing a password. */
 async function invited(tessera: Tessera, email: string): Promise<string> {
   const link = await tessera.cli(["user", "create", "--email", email, "--name", "Grace Hopper", "--link"]);
-  // A command does not know which port the test took.
+  // The command does not know the port of the test's server.
   return new URL(link).pathname;
 }
 
-/** A person who has chosen a password. */
+/** Creates a person, chooses a password with the link and signs in. */
 async function settledPerson(console: Console, tessera: Tessera, email: string): Promise<void> {
   await console.page.goto(await invited(tessera, email));
   await chosen(console.page).fill(GIVEN);
@@ -36,7 +36,7 @@ async function settledPerson(console: Console, tessera: Tessera, email: string):
   await expect(console.heading).toHaveText("Workspaces");
 }
 
-test("a link lets a person choose a password with the keyboard alone, once", async ({ console, page, tessera, guard }) => {
+test("a person can choose a password with a link, once and with only the keyboard", async ({ console, page, tessera, guard }) => {
   guard.expectStatus(404, 422);
   const link = await invited(tessera, `grace-${test.info().project.name}@example.com`);
   await page.goto(link);
@@ -60,7 +60,7 @@ test("a link lets a person choose a password with the keyboard alone, once", asy
   await expect(console.heading).toHaveText("This link does not work");
 });
 
-test("the password is changed from the account menu, and the other browser is signed out", async ({
+test("changing the password from the account menu signs out the other browser", async ({
   console, page, tessera, guard, browser,
 }) => {
   guard.expectStatus(422);
@@ -97,7 +97,7 @@ test("the password is changed from the account menu, and the other browser is si
   await other.close();
 });
 
-test("a password that an administrator chose is changed before anything else", async ({ console, page, tessera }) => {
+test("a password that an administrator chose must be changed first", async ({ console, page, tessera }) => {
   const email = `given-${test.info().project.name}@example.com`;
   await tessera.cli(["user", "create", "--email", email, "--name", "Grace Hopper"], GIVEN);
   await console.open("/sign-in");

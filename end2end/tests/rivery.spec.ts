@@ -1,5 +1,5 @@
-// Working with tokens as Rivery documents it, step by step and in its words, under its preset; then the
-// documented calls, in curl and in Python, against an API behind nginx.
+// Working with tokens as Rivery documents it, step by step and in its words, with its preset. Then
+// makes the documented calls with curl and Python to an API behind nginx.
 import { type Answer, curl, pythonRequests, RIVER_ID } from "../support/callers.ts";
 import { expect, testWithOwnInstance } from "../support/fixtures.ts";
 import { Gateway } from "../support/gateway.ts";
@@ -8,7 +8,7 @@ import { ADMIN, Tessera } from "../support/tessera.ts";
 
 const SLUG = "workspace-1";
 
-/** An instance whose one workspace follows the preset. */
+/** Starts an instance and applies the preset to its workspace. */
 async function startRivery(): Promise<Tessera> {
   const tessera = await Tessera.startWithAdmin();
   await tessera.cli(["preset", "apply", "rivery", "--workspace", SLUG, "--yes"]);
@@ -27,10 +27,10 @@ const test = testWithOwnInstance(startRivery).extend<object, { gateway: Gateway 
   workspace: async ({}, use) => use(SLUG),
 });
 
-test("working with tokens, by the numbered steps", async ({ tessera, gateway, console, page, scripts, guard }) => {
+test("the documented steps for working with tokens", async ({ tessera, gateway, console, page, scripts, guard }) => {
   test.slow();
   const { panel } = console;
-  /** The call that the document shows, by both of its ways. */
+  /** Makes the documented call with both documented clients. */
   const call = async (token: string): Promise<Answer[]> => {
     const url = `${gateway.url}/api/run`;
     return Promise.all([curl(url, token), pythonRequests(url, token)]);
@@ -94,7 +94,7 @@ test("working with tokens, by the numbered steps", async ({ tessera, gateway, co
     }
     await (await console.scope("rivers:run")).check();
     if (scripts) {
-      // The group's own box takes all of its scopes, and gives them back.
+      // The group's checkbox selects and deselects all of its scopes.
       const all = panel.getByRole("checkbox", { name: /Connections/ }).first();
       await all.check();
       await expect(await console.scope("connections:write")).toBeChecked();
@@ -153,7 +153,7 @@ test("working with tokens, by the numbered steps", async ({ tessera, gateway, co
     await expect(panel).toBeHidden();
   });
 
-  await test.step("Tokens are given distinctive names: one that is in use is refused", async () => {
+  await test.step("Tokens are given distinctive names: a name that is in use is rejected", async () => {
     guard.expectStatus(409);
     await console.openAddToken();
     await console.fillToken({ name: "Run my rivers", scopes: ["rivers:run"] });
@@ -192,7 +192,7 @@ test("working with tokens, by the numbered steps", async ({ tessera, gateway, co
       expect(answer.headers.get("www-authenticate")).toMatch(/^Bearer/i);
     }
     expect(await gateway.callsLetThrough()).toBe(letThrough);
-    // Its name is free, its text is not: a token of the same name is another one.
+    // The name can be used again, but a new token with this name has another secret.
     const again = await tessera.createToken(SLUG, "run my rivers", ["rivers:run"]);
     expect(again).not.toBe(token);
     for (const answer of await call(again)) expect(answer.status).toBe(200);
@@ -200,10 +200,10 @@ test("working with tokens, by the numbered steps", async ({ tessera, gateway, co
   });
 });
 
-test.describe("for those who are no administrators", () => {
+test.describe("for a member who is not an administrator", () => {
   test.use({ signedIn: false });
 
-  test("the tokens are closed, and so is what makes them", async ({ tessera, console, page, guard }) => {
+  test("the list of tokens and the form for a new token are forbidden", async ({ tessera, console, page, guard }) => {
     guard.expectStatus(403);
     const project = test.info().project.name;
     const { email, password } = await createMember(tessera, `member@${project}.example`, {

@@ -1,5 +1,5 @@
-// What Robust Intelligence documents: its Python with `requests`, at an API that Tessera protects, and
-// the calls of its SDK for API tokens by curl.
+// The documented clients of Robust Intelligence: Python with `requests`, which calls an API that
+// Tessera protects, and the SDK's calls for API tokens, made with curl.
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -9,15 +9,15 @@ import { run } from "../support/process.ts";
 
 const file = (name: string) => fileURLToPath(new URL(`../surfaces/${name}`, import.meta.url));
 
-test.skip(({ scripts }) => !scripts, "no browser takes part");
+test.skip(({ scripts }) => !scripts, "this test doesn't use a browser");
 
-/** A Python that has `requests`. */
+/** Returns a Python interpreter that has `requests`. */
 function python(): string {
   const own = fileURLToPath(new URL("../../target/python/bin/python", import.meta.url));
   return process.env.PYTHON ?? (existsSync(own) ? own : "python3");
 }
 
-test("the documented Python creates a project with its rime-api-key, and none without", async ({
+test("the documented Python script creates a project only with a valid rime-api-key", async ({
   tessera, workspace,
 }) => {
   const gateway = await Gateway.start(tessera.url, workspace);
@@ -38,7 +38,7 @@ test("the documented Python creates a project with its rime-api-key, and none wi
   }
 });
 
-test("API tokens are made, listed and deleted by the SDK's own calls", async ({ tessera, workspace }) => {
+test("the SDK's calls create, list and delete API tokens", async ({ tessera, workspace }) => {
   await tessera.cli(["preset", "apply", "robust-intelligence", "--workspace", workspace, "--yes"]);
   const API_KEY = await tessera.cli([
     ...["token", "create", "--workspace", workspace, "--name", "first"],

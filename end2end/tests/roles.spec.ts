@@ -1,5 +1,5 @@
-// Those who are no administrators and have to do with tokens all the same: viewers, who see all of
-// them, and members in self-service, who manage their own.
+// People who are not administrators, but work with tokens: viewers, who see all tokens, and members
+// with self-service, who manage their own.
 import type { Page } from "@playwright/test";
 
 import { expectAccessible } from "../support/accessibility.ts";
@@ -22,7 +22,7 @@ interface Place {
   workspace: string;
 }
 
-/** A person of this role, signed in. */
+/** Creates a person with this role, signs in and returns the e-mail address. */
 async function signIn({ console, tessera, workspace }: Place, role: "member" | "viewer"): Promise<string> {
   const { email, password } = await createMember(tessera, `${role}@${workspace}.example`, { workspace, role });
   await console.open("/sign-in");
@@ -32,7 +32,7 @@ async function signIn({ console, tessera, workspace }: Place, role: "member" | "
   return email;
 }
 
-/** A member of a workspace where members manage their own tokens, signed in; Ada has a token there. */
+/** Signs in as a member of a workspace with self-service, in which Ada has a token. */
 async function signInToSelfService(place: Place): Promise<string> {
   const { tessera, workspace } = place;
   await tessera.cli(["policy", "set", "--workspace", workspace, "self_service=true", "reveal=recoverable_allowed"]);
@@ -40,20 +40,20 @@ async function signInToSelfService(place: Place): Promise<string> {
   return signIn(place, "member");
 }
 
-/** Lets a member put these scopes alone on tokens. */
+/** Restricts the scopes that a member may grant to these patterns. */
 async function grant({ tessera, workspace }: Place, email: string, ...patterns: string[]): Promise<void> {
   const grants = patterns.flatMap((pattern) => ["--grant", pattern]);
   await tessera.cli(["member", "change", email, "--workspace", workspace, ...grants]);
 }
 
-/** Nothing on the page leads to a change of a token. */
+/** Expects that the page has no control that changes a token. */
 async function expectNothingToChange(page: Page): Promise<void> {
   const change = /^(Add Token|Edit|Rotate|Disable|Show secret|Make a copy|Delete)\b/;
   await expect(page.getByRole("link", { name: change })).toHaveCount(0);
   await expect(page.getByRole("button", { name: /^(More for|Enable|Disable|Delete|Rotate)\b/ })).toHaveCount(0);
 }
 
-/** What a form of the console would send, from this browser. */
+/** Posts a form as the console would, from this browser, and returns the status. */
 async function post(page: Page, tessera: Tessera, path: string, form: Record<string, string>): Promise<number> {
   const headers = { origin: tessera.url };
   return (await page.context().request.post(path, { form, headers, maxRedirects: 0 })).status();
@@ -84,7 +84,7 @@ test("a viewer sees every token and changes none", async ({ console, page, guard
   await expect(page.getByRole("rowheader")).toHaveCount(1);
   await console.openView("deploy-bot");
   await expectNothingToChange(page);
-  await expectAccessible(page, "a viewer's look at a token");
+  await expectAccessible(page, "a viewer's view of a token");
 
   for (const form of ["new", `${id}/edit`, `${id}/rotate`, `${id}/disable`, `${id}/reveal`, `${id}/delete`]) {
     expect((await page.goto(`${console.tokensPath}/${form}`))!.status(), form).toBe(403);
@@ -96,7 +96,7 @@ test("a viewer sees every token and changes none", async ({ console, page, guard
   expect(await tessera.tokens(workspace)).toEqual(before);
 });
 
-test("a viewer of an empty workspace is not asked to add a token", async ({ console, page, tessera, workspace }) => {
+test("the empty list does not ask a viewer to add a token", async ({ console, page, tessera, workspace }) => {
   await signIn({ console, tessera, workspace }, "viewer");
   await console.openTokens();
   await expect(page.getByRole("heading", { name: "No tokens yet" })).toBeVisible();
@@ -104,7 +104,7 @@ test("a viewer of an empty workspace is not asked to add a token", async ({ cons
   await expectAccessible(page, "a viewer's empty list");
 });
 
-test("a member in self-service lives with their own tokens", async ({ console, page, tessera, workspace }) => {
+test("a member with self-service manages their own tokens", async ({ console, page, tessera, workspace }) => {
   const email = await signInToSelfService({ console, tessera, workspace });
   await expect(page.getByRole("main")).toContainText("Your active tokens");
   await console.open(console.tokensPath);
@@ -147,7 +147,7 @@ test("a member in self-service lives with their own tokens", async ({ console, p
   const second = await console.secret.inputValue();
   expect([await ask(first), await ask(second)]).toEqual([401, 200]);
 
-  // One that an administrator made for them is theirs as well.
+  // The member also manages a token that an administrator created for them.
   const kept = await tessera.createToken(workspace, "kept", ["rivers:read"], ["--owner", email, "--recoverable"]);
   await console.open(console.tokensPath);
   await console.more("kept", "Show secret");
@@ -169,7 +169,7 @@ test("a member in self-service lives with their own tokens", async ({ console, p
   expect(left.sort()).toEqual(["kept", "private-business"]);
 });
 
-test("of others' tokens a member finds none", async ({ console, page, guard, tessera, workspace }) => {
+test("a member finds no tokens of other people", async ({ console, page, guard, tessera, workspace }) => {
   guard.expectStatus(404, 422);
   await signInToSelfService({ console, tessera, workspace });
   const before = await tessera.tokens(workspace);
@@ -180,7 +180,7 @@ test("of others' tokens a member finds none", async ({ console, page, guard, tes
     expect(await page.content()).not.toContain("private-business");
     if (form) expect(await post(page, tessera, path, { name: "mine", grace: "0" }), path).toBe(404);
   }
-  // Neither for somebody else.
+  // A member cannot create a token for another person either.
   const [ada, audience] = ["ada@example.com", "default"];
   const values = { name: "hers", user: ada, audience, scope: "rivers:read", expires: "30d" };
   expect(await post(page, tessera, `${console.tokensPath}/new`, values)).toBe(422);
@@ -198,7 +198,7 @@ test("of others' tokens a member finds none", async ({ console, page, guard, tes
   expect([exported.status(), await exported.text()]).toEqual([200, ""]);
 });
 
-test("scopes that a member may not grant are not offered", async ({ console, page, scripts, tessera, workspace }) => {
+test("a member cannot select scopes that they may not grant", async ({ console, page, scripts, tessera, workspace }) => {
   const place = { console, tessera, workspace };
   const email = await signInToSelfService(place);
   await grant(place, email, "rivers:read", "rivers:run");
@@ -230,7 +230,7 @@ test("scopes that a member may not grant are not offered", async ({ console, pag
   expect([...token.scopes].sort()).toEqual(["rivers:read", "rivers:run"]);
 });
 
-test("a member needs no mouse for a token of their own", async ({ console, page, tessera, workspace }) => {
+test("a member can create a token with only the keyboard", async ({ console, page, tessera, workspace }) => {
   const place = { console, tessera, workspace };
   await grant(place, await signInToSelfService(place), "rivers:run");
   const { keyboard } = page;
@@ -259,7 +259,7 @@ test("a member needs no mouse for a token of their own", async ({ console, page,
   await expect(console.row("by keyboard")).toBeVisible();
 });
 
-test("what a viewer sees looks good", async ({ console, page, tessera, workspace }) => {
+test("a viewer's pages look good", async ({ console, page, tessera, workspace }) => {
   await fillWithTokens(tessera, workspace);
   await signIn({ console, tessera, workspace }, "viewer");
   await expectGoodLooks(console, "viewer-overview", () => console.open(`/workspaces/${workspace}`));
@@ -269,7 +269,7 @@ test("what a viewer sees looks good", async ({ console, page, tessera, workspace
   await expect(page.getByRole("link", { name: "Close" }).first()).toBeVisible();
 });
 
-test("what a member in self-service sees looks good", async ({ console, tessera, workspace }) => {
+test("the pages of a member with self-service look good", async ({ console, tessera, workspace }) => {
   const place = { console, tessera, workspace };
   const email = await signInToSelfService(place);
   await grant(place, email, "rivers:read", "rivers:run");

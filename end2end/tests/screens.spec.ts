@@ -1,5 +1,5 @@
-// Every screen, light and dark, wide and narrow: nothing for axe to find, nothing beyond the right
-// edge, nothing on the console. The pictures land in test-results/screens/ for people to look at.
+// Every screen in light and dark, wide and narrow: no axe violations, no sideways scrolling and no
+// console messages. Writes screenshots to test-results/screens/ for review.
 import { Console } from "../support/console.ts";
 import { expect, test, testWithOwnInstance } from "../support/fixtures.ts";
 import { expectGoodLooks } from "../support/looks.ts";
@@ -9,7 +9,7 @@ import { Tessera } from "../support/tessera.ts";
 
 test.slow();
 
-/** Opens an address that answers with `status`. */
+/** Opens a path and expects a response with `status`. */
 async function openAnswering(console: Console, path: string, status: number): Promise<void> {
   const answer = await console.page.goto(path);
   expect(answer!.status()).toBe(status);
@@ -24,7 +24,7 @@ test("workspaces, overview and settings look good", async ({ console, tessera, w
   await expectGoodLooks(console, "settings", () => console.open("/workspaces/workspace-1/settings"));
 });
 
-test("the list of tokens looks good, full, empty and without a match", async ({ console, tessera, workspace }) => {
+test("the list of tokens looks good when full, when empty and without matches", async ({ console, tessera, workspace }) => {
   await expectGoodLooks(console, "tokens-empty", () => console.openTokens());
   await fillWithTokens(tessera, workspace);
   await expectGoodLooks(console, "tokens", () => console.openTokens());
@@ -57,7 +57,7 @@ test("the restrictions of a new token look good", async ({ console, page }) => {
   });
 });
 
-test("the windows look good as pages", async ({ console, page, tessera, workspace, guard }) => {
+test("dialogs look good as pages", async ({ console, page, tessera, workspace, guard }) => {
   await fillWithTokens(tessera, workspace);
   const tokens = await tessera.tokens(workspace);
   const { id } = tokens.find(({ name }) => name === "deploy-bot")!;
@@ -83,8 +83,8 @@ test("the windows look good as pages", async ({ console, page, tessera, workspac
   expect(page.url()).toContain("/new");
 });
 
-test("the windows look good over the list", async ({ console, tessera, workspace, scripts }) => {
-  test.skip(!scripts, "without scripts they are pages");
+test("dialogs look good over the list", async ({ console, tessera, workspace, scripts }) => {
+  test.skip(!scripts, "without JavaScript, dialogs are pages");
   await fillWithTokens(tessera, workspace);
   await expectGoodLooks(console, "new-over-list", async () => {
     await console.openTokens();
@@ -104,7 +104,7 @@ test("the windows look good over the list", async ({ console, tessera, workspace
   });
 });
 
-test("a session that ended looks good", async ({ console, page, context, guard }) => {
+test("the page for an ended session looks good", async ({ console, page, context, guard }) => {
   guard.expectStatus(401);
   const state = await context.cookies();
   await expectGoodLooks(console, "new-session", async () => {
@@ -117,12 +117,12 @@ test("a session that ended looks good", async ({ console, page, context, guard }
   });
 });
 
-test("what is not there looks good", async ({ console, guard }) => {
+test("the not-found page looks good", async ({ console, guard }) => {
   guard.expectStatus(404);
   await expectGoodLooks(console, "not-found", () => openAnswering(console, "/nowhere", 404));
 });
 
-test("the API's page looks good", async ({ console }) => {
+test("the API reference looks good", async ({ console }) => {
   await expectGoodLooks(console, "api-docs", async () => {
     await console.page.goto("/api/docs");
     await expect(console.heading.first()).toBeVisible();
@@ -142,7 +142,7 @@ test.describe("signed out", () => {
     });
   });
 
-  test("what a member may not see looks good", async ({ console, guard, tessera, workspace }) => {
+  test("a member's overview and the forbidden page look good", async ({ console, guard, tessera, workspace }) => {
     guard.expectStatus(403);
     const { email, password } = await createMember(tessera, `grace@${workspace}.example`, { workspace, role: "member" });
     await console.open("/sign-in");
@@ -158,7 +158,7 @@ const fresh = testWithOwnInstance(Tessera.start).extend({
   workspace: async ({}, use) => use("workspace-1"),
 });
 
-fresh("set-up looks good", async ({ console, tessera, page, guard }) => {
+fresh("the setup page looks good", async ({ console, tessera, page, guard }) => {
   guard.expectStatus(422);
   await expectGoodLooks(console, "setup", () => console.open(tessera.setupLink!));
   await expectGoodLooks(console, "setup-errors", async () => {

@@ -1,11 +1,12 @@
-// What stands between a signed-in administrator and other sites: policy, cookies, origin checks.
+// The protection of a signed-in administrator from other sites: content security policy, cookies,
+// origin checks.
 import { expect, test } from "../support/fixtures.ts";
 import { ADMIN } from "../support/tessera.ts";
 
-/** Else a request has the cookies of the test's browser. */
+/** Without this, requests carry the cookies of the test's browser. */
 const SIGNED_OUT = { cookies: [], origins: [] };
 
-test("every page carries a strict policy and is kept by nobody", async ({ console, page }) => {
+test("every page has a strict content security policy and forbids shared caching", async ({ console, page }) => {
   const nonces = new Set<string>();
   for (const path of ["/workspaces", console.tokensPath, `${console.tokensPath}/new`]) {
     const answer = await page.goto(path);
@@ -29,7 +30,7 @@ test("every page carries a strict policy and is kept by nobody", async ({ consol
   expect(nonces.size, "a nonce is used once").toBe(3);
 });
 
-test("no page holds inline handlers, inline styles or scripts without the nonce", async ({ console, page }) => {
+test("no page has inline event handlers or scripts without the nonce", async ({ console, page }) => {
   for (const path of ["/workspaces", console.tokensPath, `${console.tokensPath}/new`]) {
     await console.open(path);
     const found = await page.evaluate(() =>
@@ -45,14 +46,14 @@ test("no page holds inline handlers, inline styles or scripts without the nonce"
   }
 });
 
-test("the session's cookie is out of reach of scripts and other sites", async ({ page, context }) => {
+test("the session cookie is not available to scripts or other sites", async ({ page, context }) => {
   await page.goto("/workspaces");
   const session = (await context.cookies()).find((cookie) => cookie.name === "tessera");
   expect(session).toMatchObject({ httpOnly: true, sameSite: "Lax", path: "/", secure: false });
   expect(session!.value.length).toBeGreaterThanOrEqual(32);
 });
 
-test("signing in makes a new session and signing out ends it on the server", async ({ tessera, playwright }) => {
+test("signing in creates a new session, and signing out ends it on the server", async ({ tessera, playwright }) => {
   const browser = await playwright.request.newContext({
     baseURL: tessera.url,
     storageState: SIGNED_OUT,
@@ -75,7 +76,7 @@ test("signing in makes a new session and signing out ends it on the server", asy
   await browser.dispose();
 });
 
-test("a post that another site causes is refused and changes nothing", async ({
+test("a cross-site POST is rejected and changes nothing", async ({
   tessera, workspace, console, adminState, playwright,
 }) => {
   const foreign: Record<string, string>[] = [
@@ -106,7 +107,7 @@ test("a post that another site causes is refused and changes nothing", async ({
 test.describe("signed out", () => {
   test.use({ signedIn: false });
 
-  test("every page asks to sign in, and then leads on to where one wanted to go", async ({ console, page }) => {
+  test("a page redirects to sign-in, which returns to that page", async ({ console, page }) => {
     await console.open(`${console.tokensPath}/new`);
     await expect(page).toHaveURL(/\/sign-in\?next=/);
     await console.signIn(ADMIN.email, ADMIN.password);
@@ -114,7 +115,7 @@ test.describe("signed out", () => {
     await expect(console.panel.getByRole("heading", { name: "Add Token" })).toBeVisible();
   });
 
-  test("sign-in never leads to another site", async ({ console, page, tessera }) => {
+  test("sign-in never redirects to another site", async ({ console, page, tessera }) => {
     for (const next of ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"]) {
       await page.context().clearCookies();
       await console.open(`/sign-in?next=${encodeURIComponent(next)}`);

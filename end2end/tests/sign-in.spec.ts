@@ -1,5 +1,5 @@
-// Signing in: the right answer to the wrong password. An instance of its own, since throttling
-// counts per address and all tests come from the same one.
+// Signing in with right and wrong passwords. Uses a separate instance, because throttling counts
+// attempts for each address, and all tests have the same address.
 import { expect, testWithOwnInstance } from "../support/fixtures.ts";
 import { ADMIN, Tessera } from "../support/tessera.ts";
 
@@ -8,7 +8,7 @@ const test = testWithOwnInstance(Tessera.startWithAdmin);
 test.use({ signedIn: false });
 test.describe.configure({ mode: "default" });
 
-test("sign-in says the same of an unknown person and a wrong password", async ({ console, page, guard, scripts }) => {
+test("sign-in shows the same error for an unknown person and a wrong password", async ({ console, page, guard, scripts }) => {
   guard.expectStatus(401);
   const said: string[] = [];
   for (const email of [ADMIN.email, "nobody@example.com"]) {
@@ -17,7 +17,7 @@ test("sign-in says the same of an unknown person and a wrong password", async ({
     const alert = page.getByRole("alert").filter({ hasText: /wrong/i });
     await expect(alert).toBeVisible();
     await expect(page.getByLabel("E-mail")).toHaveValue(email);
-    // The server never sends a password back.
+    // The server never returns a password.
     if (!scripts) await expect(page.getByLabel("Password")).toHaveValue("");
     said.push((await alert.textContent())!.trim());
   }
@@ -25,7 +25,7 @@ test("sign-in says the same of an unknown person and a wrong password", async ({
   expect(said[0]).toMatch(/e-mail address or the password is wrong/i);
 });
 
-test("after a wrong password the right one signs in", async ({ console, page, guard }) => {
+test("a person can sign in after a wrong password", async ({ console, page, guard }) => {
   guard.expectStatus(401);
   await console.open("/sign-in");
   await console.signIn(ADMIN.email, "not the password");
@@ -34,21 +34,21 @@ test("after a wrong password the right one signs in", async ({ console, page, gu
   await expect(console.heading).toHaveText("Workspaces");
 });
 
-test("the password can be pasted and managers can fill it", async ({ console, page }) => {
+test("password managers can fill in the password", async ({ console, page }) => {
   await console.open("/sign-in");
   await expect(page.getByLabel("E-mail")).toHaveAttribute("autocomplete", /username|email/);
   await expect(page.getByLabel("Password")).toHaveAttribute("autocomplete", "current-password");
   await expect(page.getByLabel("Password")).toHaveAttribute("type", "password");
 });
 
-test("many wrong passwords slow sign-in down, and the page says for how long", async ({ console, page, guard }) => {
+test("many wrong passwords throttle sign-in, and the page shows the waiting time", async ({ console, page, guard }) => {
   guard.expectStatus(401, 429);
   const email = `guessed-${test.info().project.name}@example.com`;
   const throttled = page.getByRole("alert").filter({ hasText: /too many/i });
   const wrong = page.getByRole("alert").filter({ hasText: /wrong/i });
   await console.open("/sign-in");
   for (let attempt = 1; !(await throttled.isVisible()); attempt += 1) {
-    expect(attempt, "attempts let through").toBeLessThan(50);
+    expect(attempt, "attempts before throttling").toBeLessThan(50);
     const answered = page.waitForResponse((answer) => answer.request().method() === "POST");
     await console.signIn(email, "not the password");
     await answered;

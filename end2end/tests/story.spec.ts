@@ -1,11 +1,11 @@
-// The whole way of a new administrator, from the printed link to a token that a real API accepts
-// and, once deleted, refuses. The steps are those of the product's own document, in its words.
+// The complete path of a new administrator: from the printed setup link to a token that a real API
+// accepts, and rejects after it is deleted. The steps use the words of the product's own document.
 import { Gateway } from "../support/gateway.ts";
 import { type Answer, curl, pythonRequests, RIVER_ID } from "../support/callers.ts";
 import { expect, testWithOwnInstance } from "../support/fixtures.ts";
 import { ADMIN, Tessera } from "../support/tessera.ts";
 
-// An instance that nobody has set up.
+// An instance that is not set up.
 const test = testWithOwnInstance(Tessera.start).extend<object, { gateway: Gateway }>({
   gateway: [
     async ({ tessera }, use) => {
@@ -19,12 +19,12 @@ const test = testWithOwnInstance(Tessera.start).extend<object, { gateway: Gatewa
   storageState: async ({}, use) => use(undefined),
 });
 
-test("a new administrator makes a token that a real API accepts, and ends it", async ({
+test("a new administrator creates a token that a real API accepts, and deletes it", async ({
   tessera, gateway, console, page, context, scripts, guard,
 }) => {
   test.slow();
   const api = `${gateway.url}/api/run`;
-  /** The same call by both of the documented ways. */
+  /** Makes the same call with both documented clients. */
   const call = async (token: string): Promise<Answer[]> =>
     Promise.all([curl(api, token), pythonRequests(api, token)]);
   const expectRefused = (answer: Answer) => {
@@ -105,7 +105,7 @@ test("a new administrator makes a token that a real API accepts, and ends it", a
     await expect(console.row("deploy-bot")).toContainText("rivers:run");
     await expect(console.row("deploy-bot").getByRole("time").first()).toBeVisible();
     await console.settled();
-    // The clipboard holds the token, and nothing else does.
+    // The clipboard contains the token, but the page does not.
     const search = page.getByRole("searchbox", { name: /Search/ });
     await search.focus();
     await page.keyboard.press("ControlOrMeta+V");
@@ -128,7 +128,7 @@ test("a new administrator makes a token that a real API accepts, and ends it", a
     }
   });
 
-  await test.step("A token without the scope is forbidden, anything else unknown", async () => {
+  await test.step("A token without the scope gets 403; unknown and expired tokens get 401", async () => {
     const reader = await tessera.createToken("workspace-1", "reader", ["rivers:read"]);
     for (const answer of await call(reader)) {
       expect(answer.status).toBe(403);
@@ -139,7 +139,7 @@ test("a new administrator makes a token that a real API accepts, and ends it", a
     for (const answer of await call("XYZ")) expectRefused(answer);
     expectRefused(await curl(api, undefined));
 
-    // The command must have made it before then, also on a busy machine.
+    // The command must create the token before it expires, even on a busy machine.
     const soon = new Date(Date.now() + 8_000).toISOString();
     const brief = await tessera.createToken("workspace-1", "brief", ["rivers:run"], ["--expires-in", soon]);
     await expect.poll(async () => (await curl(api, brief)).status, { timeout: 30_000 }).toBe(401);
@@ -157,7 +157,7 @@ test("a new administrator makes a token that a real API accepts, and ends it", a
     await expect(console.panel).toBeHidden();
   });
 
-  await test.step("The trash can asks for confirmation, which can be refused", async () => {
+  await test.step("The trash can asks for confirmation, and Cancel keeps the token", async () => {
     await console.openDelete("deploy-bot");
     await expect(console.panel).toContainText("A token can never be used again once it has been deleted");
     await console.panel.getByRole("link", { name: "Cancel" }).click();
@@ -165,7 +165,7 @@ test("a new administrator makes a token that a real API accepts, and ends it", a
     for (const answer of await call(secret)) expect(answer.status).toBe(200);
   });
 
-  await test.step("Once deleted, the very next call is refused", async () => {
+  await test.step("The first call after the deletion is rejected", async () => {
     const letThrough = await gateway.callsLetThrough();
     await console.openDelete("deploy-bot");
     await console.confirmDelete();
@@ -174,7 +174,7 @@ test("a new administrator makes a token that a real API accepts, and ends it", a
     expect(await gateway.callsLetThrough()).toBe(letThrough);
   });
 
-  await test.step("The setup link is gone, and nothing was logged that opens a door", async () => {
+  await test.step("The setup link no longer works, and the log contains no credentials", async () => {
     guard.expectStatus(404);
     const answer = await page.goto(tessera.setupLink!);
     expect(answer?.status()).toBe(404);

@@ -1,7 +1,7 @@
-// How much a first visit loads, as it comes over the wire.
+// The number of bytes that a first visit transfers.
 import { expect, test } from "../support/fixtures.ts";
 
-// A ratchet: what a first visit weighs today, with a little room. The goal is 300 KB.
+// A ratchet: the current weight of a first visit, with a small margin. The goal is 300 kB.
 const BUDGET = 510 * 1000;
 
 test("a first visit loads at most 510 kB of scripts, WebAssembly and styles", async ({
@@ -31,7 +31,7 @@ test("a first visit loads at most 510 kB of scripts, WebAssembly and styles", as
   const kinds = new Set(weights.map(({ url }) => url.split(".").at(-1)));
   expect(kinds).toEqual(new Set(scripts ? ["css", "js", "wasm"] : ["css"]));
   for (const { url, encoding, kept } of weights) {
-    // Chromium offers brotli only over HTTPS; the brotli variant is weighed below.
+    // Chromium accepts brotli only over HTTPS, so the brotli variant is measured below.
     expect(encoding, url).toMatch(/^(br|gzip)$/);
     expect(kept, url).toContain("immutable");
   }

@@ -20,7 +20,7 @@ let api;
 const resolve = (value) =>
   value?.$ref ? value.$ref.slice(2).split("/").reduce((at, key) => at?.[key], api) : value;
 
-/** Returns an example of a schema: its own, or one assembled from those of its parts. */
+/** Returns the example of a schema, or builds one from the examples of its parts. */
 const example = (schema, depth = 0) => {
   const shape = resolve(schema);
   if (!shape || depth > 6) return null;
@@ -39,7 +39,7 @@ const example = (schema, depth = 0) => {
   return { string: "text", integer: 1, number: 1, boolean: true }[type] ?? null;
 };
 
-/** Returns a paragraph that shows text between backticks as code. */
+/** Returns a paragraph that renders text between backticks as code. */
 const prose = (text) => {
   const paragraph = make("p");
   (text ?? "").split("`").forEach((part, index) => {
@@ -69,7 +69,8 @@ const requestOf = (operation, form) => {
   return { url: path + suffix, method: operation.method, headers, body };
 };
 
-/** Returns the request as a shell command, with a variable so that copies do not contain the token. */
+/** Returns the request as a curl command. Uses a variable for the token, so that copied commands do
+ * not contain it. */
 const curl = ({ url, method, headers, body }) => {
   const lines = [`curl -X ${method} ${quote(location.origin + url)}`];
   lines.push(`-H "Authorization: Bearer $TESSERA_TOKEN"`);
@@ -97,7 +98,7 @@ const show = (output, { answer, text }) => {
   }
   output.replaceChildren(
     make("p", { className: `status ${kind}`, textContent: `${answer.status} ${answer.statusText}` }),
-    text ? make("pre", { textContent: text, tabIndex: 0, attributes: { "aria-label": "Body of the answer", role: "group" } }) : make("p", { className: "note", textContent: "The body is empty." }),
+    text ? make("pre", { textContent: text, tabIndex: 0, attributes: { "aria-label": "Response body", role: "group" } }) : make("p", { className: "note", textContent: "The response body is empty." }),
     make("details", {}, make("summary", { textContent: "Headers" }), make("div", { className: "inside" }, headers)),
   );
 };
@@ -126,7 +127,7 @@ const tryForm = (operation) => {
     const area = make("textarea", { value: pretty(example(content.schema)), spellcheck: false, required: true });
     form.append(...field(`${operation.id}-body`, "body", "Body (JSON)", "", area).filter(Boolean));
   }
-  const line = make("pre", { tabIndex: 0, attributes: { "aria-label": "The call as a curl command", role: "group" } });
+  const line = make("pre", { tabIndex: 0, attributes: { "aria-label": "The request as a curl command", role: "group" } });
   const update = () => { line.textContent = curl(requestOf(operation, form)); };
   const button = make("button", { type: "submit", textContent: "Send" });
   const output = make("div", { attributes: { role: "status" } });
@@ -138,12 +139,12 @@ const tryForm = (operation) => {
     try {
       show(output, await send(requestOf(operation, form)));
     } catch {
-      output.replaceChildren(make("p", { className: "status bad", textContent: "The server did not answer. Check that it runs and that you are connected." }));
+      output.replaceChildren(make("p", { className: "status bad", textContent: "The server did not respond. Check that it is running and that you are online." }));
     }
     button.removeAttribute("aria-disabled");
   });
   update();
-  form.append(make("h3", { textContent: "With curl" }), line, button);
+  form.append(make("h3", { textContent: "curl" }), line, button);
   return [form, output];
 };
 
@@ -163,10 +164,10 @@ const section = (operation) => {
   inside.append(make("h3", { textContent: "Try it" }), ...tryForm(operation));
   if (content) {
     const sample = pretty(content.example ?? example(content.schema));
-    inside.append(make("h3", { textContent: `Example of ${success[0]}` }));
-    inside.append(make("pre", { textContent: sample, tabIndex: 0, attributes: { "aria-label": `Example of ${success[0]}`, role: "group" } }));
+    inside.append(make("h3", { textContent: `Example response: ${success[0]}` }));
+    inside.append(make("pre", { textContent: sample, tabIndex: 0, attributes: { "aria-label": `Example response: ${success[0]}`, role: "group" } }));
   }
-  inside.append(make("h3", { textContent: "Answers" }), answers(operation));
+  inside.append(make("h3", { textContent: "Responses" }), answers(operation));
   const title = make("summary", {}, make("span", { className: "method", textContent: operation.method }));
   title.append(" ", make("code", { textContent: operation.path }), ` ${operation.summary ?? ""}`);
   return make("details", { id: operation.id }, title, inside);
@@ -212,5 +213,5 @@ const start = async () => {
 byId("credential").addEventListener("submit", (event) => event.preventDefault());
 addEventListener("hashchange", openTarget);
 start().catch(() => {
-  byId("loading").textContent = "The description of the API cannot be read. Reload the page to try again.";
+  byId("loading").textContent = "Couldn't load the API description. Reload the page to try again.";
 });
