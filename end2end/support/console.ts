@@ -136,7 +136,7 @@ export class Console {
   /** The trash can at the right of a row. */
   async openDelete(name: string): Promise<void> {
     await this.row(name).getByRole("link", { name: /^Delete/ }).click();
-    await expect(this.panel.getByRole("heading", { name: `Delete ${name}?` })).toBeVisible();
+    await expect(this.panel.getByRole("heading", { name: `Delete “${name}”?` })).toBeVisible();
     await this.settled();
   }
 

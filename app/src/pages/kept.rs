@@ -43,7 +43,7 @@ pub fn KeptPage() -> impl IntoView {
                 <div class="notice notice-warning" role="alert" tabindex="-1">
                     <Icon glyph=Glyph::Lock/>
                     <div>
-                        <p>"Sign in in a new tab, come back to this page, then submit again."</p>
+                        <p>"Sign in using a new tab, come back to this page, then submit again."</p>
                         <p class="notice-actions">
                             <a
                                 class="button button-small"

@@ -18,7 +18,7 @@ pub fn Recent(
     now: OffsetDateTime,
 ) -> impl IntoView {
     let inside = if events.is_empty() {
-        Either::Left(view! { <p class="pane-body muted">"Nothing has happened yet."</p> })
+        Either::Left(view! { <p class="pane-body muted">"No activity yet."</p> })
     } else {
         let items = events.into_iter().map(|event| view! { <Event event now/> }).collect_view();
         Either::Right(view! { <ul class="events">{items}</ul> })
@@ -94,15 +94,15 @@ fn tell(action: &str) -> Told {
         "session.sign_out" => (Glyph::SignOut, "signed out", Object::Nothing),
         "session.sign_in_failed" => (Glyph::Warning, "failed to sign in as", Object::Other),
         "session.sign_in_throttled" => {
-            (Glyph::Warning, "tried too often to sign in as", Object::Other)
+            (Glyph::Warning, "made too many attempts to sign in as", Object::Other)
         }
         "access.refused" => (Glyph::Warning, "was refused", Object::Other),
         "access.credential_refused" => {
-            (Glyph::Warning, "presented a token that is not accepted:", Object::Other)
+            (Glyph::Warning, "sent a token that was refused:", Object::Other)
         }
-        "access.throttled" => (Glyph::Warning, "made too many calls:", Object::Other),
+        "access.throttled" => (Glyph::Warning, "made too many requests:", Object::Other),
         "access.left_out" => {
-            (Glyph::Info, "was refused more often than the log shows:", Object::Other)
+            (Glyph::Info, "had more requests refused than the log lists:", Object::Other)
         }
         "instance.set_up" => (Glyph::Settings, "set up", Object::Other),
         "user.create" => (Glyph::User, "created the user", Object::Other),
