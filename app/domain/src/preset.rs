@@ -134,7 +134,7 @@ impl Preset {
                 "Only administrators manage tokens, names are unique, and secrets are shown once."
             }
             Self::Devo => {
-                "Tokens can be recoverable, so that their secret can be shown again. Has five audiences."
+                "Tokens can be recoverable, so that their secret can be shown again. Includes five audiences."
             }
             Self::Kriten => {
                 "Members manage their own tokens, which can have no expiration. The prefix is kri."

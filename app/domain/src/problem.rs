@@ -86,7 +86,7 @@ problem_codes! {
     /// The request is well-formed, but a value cannot be used; `errors` lists the fields.
     ValidationFailed = 422, "validation_failed", "Some values are invalid";
     /// The request exceeds the bounds of the calling token; `errors` lists the fields.
-    BoundExceeded = 422, "bound_exceeded", "The calling token's limits would be exceeded";
+    BoundExceeded = 422, "bound_exceeded", "The request exceeds the limits of the calling token";
     /// The request has too many headers, or headers that are too long.
     HeadersTooLarge = 431, "headers_too_large", "The headers are too large";
     /// There were too many attempts; `Retry-After` says how long to wait.

@@ -36,7 +36,9 @@ pub(super) fn sentence(fields: &[FieldName], field: &str, message: &str) -> Stri
     } else if message.starts_with(char::is_uppercase) {
         message.to_owned()
     } else {
-        format!("{label} {message}")
+        // Messages use the singular, because services don't know the labels.
+        let rest = message.strip_prefix("has ").filter(|_| label.ends_with('s'));
+        rest.map_or_else(|| format!("{label} {message}"), |rest| format!("{label} have {rest}"))
     };
     if text.ends_with('.') { text } else { text + "." }
 }
@@ -75,6 +77,7 @@ mod tests {
             ("name", "must be shorter", "Name must be shorter."),
             ("name", "Choose another name.", "Choose another name."),
             ("scopes", "must name at least one scope", "Select at least one scope."),
+            ("scopes", "has *, which is too much", "Scopes have *, which is too much."),
             ("rate_limit", "must not be empty", "Enter a value for Rate limit."),
         ] {
             assert_eq!(sentence(FIELDS, field, message), text);

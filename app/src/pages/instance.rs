@@ -146,7 +146,7 @@ fn servers(state: &InstanceState) -> impl IntoView + use<> {
             <p class="pane-body muted">
                 "A server with a current lease answers from memory. A late server refuses verifications until it has \
                  renewed its lease, unless stale_grace is set. Revocation is the time from a change on that server \
-                 until no server accepts what was revoked: the median and the 99th percentile."
+                 until no server accepts what was revoked (median / 99th percentile)."
             </p>
         </section>
     }

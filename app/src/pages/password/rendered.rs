@@ -116,7 +116,7 @@ pub fn ResetPasswordPage() -> impl IntoView {
 #[component]
 fn ResetForm(action: String, email: String) -> impl IntoView {
     let lead =
-        view! { "For "<strong>{email.clone()}</strong>". Then sign in with your new password." }
+        view! { "Set a new password for "<strong>{email.clone()}</strong>", then sign in with it." }
             .into_any();
     view! {
         <AuthCard title="Choose your password" lead>

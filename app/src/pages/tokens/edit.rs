@@ -152,7 +152,7 @@ fn ScopesLeft(token: Token) -> impl IntoView {
         <fieldset class="field" id="scopes" tabindex="-1">
             <legend class="label">"Scopes"</legend>
             <p class="field-hint">
-                "Clear the scopes it no longer needs. You can't add scopes here. Create another token for more."
+                "Clear the scopes that the token no longer needs. To add scopes, create another token."
             </p>
             {move || error.get().map(|text| view! { <p class="field-error">{text}</p> })}
             {audiences}

@@ -323,8 +323,7 @@ fn quota_warning(Quota { used, limit }: Quota) -> Option<String> {
              raise it."
         ));
     }
-    (used * 10 >= limit * 9)
-        .then(|| format!("Almost at the token limit: {used} of {limit} tokens exist."))
+    (used * 10 >= limit * 9).then(|| format!("Close to the token limit: {used} of {limit} tokens."))
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ fn Question(detail: TokenDetail, place: Place) -> impl IntoView {
             <Confirm action=action.clone() cancel_href=list.clone() label="Show secret"
                 glyph=Glyph::Eye on_done>
                 <p>
-                    "Anyone who has the secret can use the token. The audit log records that you viewed it."
+                    "Anyone who has the secret can use the token. The audit log will record that you viewed it."
                 </p>
             </Confirm>
         }),
