@@ -81,7 +81,7 @@ impl FromStr for HeldScope {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         const FORM: NameError = NameError::Form(
-            "must be an audience, a slash, and one of its scopes, such as default/rivers:read",
+            "must be an audience, a slash and one of its scopes, such as default/rivers:read",
         );
         let (audience, scope) = split_pair(text).ok_or(FORM)?;
         Ok(Self { audience: audience.parse()?, scope: scope.parse()? })

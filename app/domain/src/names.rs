@@ -191,7 +191,7 @@ fn parse_email(text: &str) -> Result<String, NameError> {
 
 fn parse_slug(text: &str) -> Result<String, NameError> {
     const FORM: NameError = NameError::Form(
-        "must consist of lowercase letters, digits, '.', '-', or '_' and start with a letter or digit, such as workspace-1 or child@parent",
+        "must consist of lowercase letters, digits, '.', '-' or '_' and start with a letter or digit, such as workspace-1 or child@parent",
     );
     if text.is_empty() {
         return Err(NameError::Empty);
@@ -206,7 +206,7 @@ fn parse_slug(text: &str) -> Result<String, NameError> {
 
 fn parse_audience(text: &str) -> Result<String, NameError> {
     const FORM: NameError = NameError::Form(
-        "must consist of lowercase letters, digits, '.', '-', or '_' and start with a letter or digit",
+        "must consist of lowercase letters, digits, '.', '-' or '_' and start with a letter or digit",
     );
     if text.is_empty() {
         return Err(NameError::Empty);

@@ -44,10 +44,10 @@ fn Settings(settings: WorkspaceSettings) -> impl IntoView {
     });
     let text = match reach {
         TokenReach::All => {
-            "Add, view, and delete the tokens of this workspace. Also called API access tokens."
+            "Add, view and delete the tokens of this workspace. Also called API access tokens."
         }
         TokenReach::Own => {
-            "Add, view, and delete your own tokens in this workspace. Also called API access tokens."
+            "Add, view and delete your own tokens in this workspace. Also called API access tokens."
         }
         TokenReach::Read => {
             "View the tokens of this workspace. Administrators manage them. Also called API access tokens."

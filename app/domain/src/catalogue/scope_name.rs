@@ -77,7 +77,7 @@ fn parse(text: &str) -> Result<String, NameError> {
 
 fn parse_exact(text: &str) -> Result<String, NameError> {
     const FORM: NameError = NameError::Form(
-        "must be words of lowercase letters, digits, '.', '-', or '_' joined by ':', such as rivers:read, or a URI such as table://my.app.**",
+        "must be words of lowercase letters, digits, '.', '-' or '_' joined by ':', such as rivers:read, or a URI such as table://my.app.**",
     );
     check_length(text, SCOPE_MAX)?;
     let part_fits = |part: &str| {

@@ -58,7 +58,7 @@ pub fn NoMatch(
     let clear = paths.list(&Place { sort: place.sort, ..Place::default() });
     let q = place.q.clone();
     let searched =
-        (!q.is_empty()).then(|| view! { " with “"<bdi>{q}</bdi>"” in the name, hint, or owner" });
+        (!q.is_empty()).then(|| view! { " with “"<bdi>{q}</bdi>"” in the name, hint or owner" });
     let state = place.state.map(|state| {
         let joint = if place.q.is_empty() { " with status " } else { " and status " };
         view! { {joint}<strong>{status::label(state)}</strong> }

@@ -103,7 +103,7 @@ fn RotateForm(
             <input type="hidden" name="version" value=version.to_string()/>
             <div class="panel-body">
                 <p>
-                    "The token gets a new secret, and its lifetime starts again. Its name, scopes, and \
+                    "The token gets a new secret, and its lifetime starts again. Its name, scopes and \
                      other settings stay the same. The old secret can keep working for a while, so \
                      that you can update your programs."
                 </p>

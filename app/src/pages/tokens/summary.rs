@@ -84,8 +84,8 @@ pub fn Summary(
                 fallback=move || view! {
                     <p class="summary-text">
                         "The token acts as "{holder}" in "<em><bdi>{workspace.clone()}</bdi></em>
-                        ". It can use only the selected scopes, the scopes they include, and the \
-                         selected APIs."
+                        ". It can use only the selected scopes and the scopes they include, at \
+                         the selected APIs."
                     </p>
                 }
             >
