@@ -12,6 +12,6 @@ try {
   hydrate();
   document.documentElement.dataset.hydrated = "";
 } catch (error) {
-  console.warn("The console goes on in basic mode.", error);
+  console.warn("The console continues in basic mode.", error);
   document.getElementById("basic-mode-note")?.removeAttribute("hidden");
 }

@@ -72,38 +72,38 @@ impl Notice {
     /// Returns the text that the page shows.
     pub fn text(&self) -> String {
         match self {
-            Self::SetUp => "Tessera is set up. You are signed in as its owner.".to_owned(),
+            Self::SetUp => "Tessera is set up. You are signed in as the instance owner.".to_owned(),
             Self::SignedOut => "You are signed out.".to_owned(),
             Self::PasswordChanged => {
-                "Your password is changed. Your other sessions have ended.".to_owned()
+                "Your password was changed. Your other sessions were signed out.".to_owned()
             }
-            Self::PasswordSet => "Your password is set. Sign in with it.".to_owned(),
+            Self::PasswordSet => "Your password was set. Sign in with it.".to_owned(),
             Self::PasswordIsWeak => {
-                "Your password is too short or too easy to guess for a new one. Change it in your account menu.".to_owned()
+                "Your password is too short or too easy to guess. Choose a stronger one from your account menu.".to_owned()
             }
             Self::TokenDeleted { name } => {
-                format!("The token “{name}” is deleted. It can never be used again.")
+                format!("The token “{name}” was deleted. It can never be used again.")
             }
-            Self::TokenEnabled { name } => format!("The token “{name}” is enabled."),
+            Self::TokenEnabled { name } => format!("The token “{name}” was enabled."),
             Self::TokenDisabled { name } => {
-                format!("The token “{name}” is disabled. It is refused until it is enabled again.")
+                format!("The token “{name}” was disabled. It is refused until you enable it again.")
             }
-            Self::TokenSaved { name } => format!("The token “{name}” is saved."),
+            Self::TokenSaved { name } => format!("The token “{name}” was saved."),
             Self::Invited { email } => {
                 format!(
-                    "{email} is invited. The person accepts after signing in with this address."
+                    "{email} was invited. They can accept after signing in with this address."
                 )
             }
-            Self::MemberAdded { email } => format!("{email} is a member now."),
+            Self::MemberAdded { email } => format!("{email} is now a member."),
             Self::InvitationRevoked => {
-                "The invitation is revoked. Nobody can accept it any more.".to_owned()
+                "The invitation was revoked. It can no longer be accepted.".to_owned()
             }
             Self::InvitationAccepted { workspace } => {
-                format!("You are a member of “{workspace}” now.")
+                format!("You are now a member of “{workspace}”.")
             }
-            Self::InvitationDeclined => "The invitation is declined.".to_owned(),
+            Self::InvitationDeclined => "The invitation was declined.".to_owned(),
             Self::GraceEnded { name } => {
-                format!("The older secret of “{name}” has ended. Only the newer one works.")
+                format!("The old secret of “{name}” no longer works. Use the new one.")
             }
         }
     }

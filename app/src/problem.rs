@@ -24,7 +24,7 @@ impl ConsoleError {
     pub fn unreachable() -> Self {
         Self::new(
             ProblemCode::Unavailable,
-            "The server cannot be reached. Check your connection, then try again.",
+            "Can't reach the server. Check your connection, then try again.",
         )
     }
 }
@@ -52,12 +52,12 @@ impl FromServerFnError for ConsoleError {
             | ServerFnErrorErr::MissingArg(_)
             | ServerFnErrorErr::UnsupportedRequestMethod(_) => Self::new(
                 ProblemCode::MalformedRequest,
-                "The page asked for something that this server does not know. Reload the page.",
+                "The server didn't understand the request of this page. Reload the page.",
             ),
             #[cfg(feature = "ssr")]
             ServerFnErrorErr::Deserialization(_) => Self::new(
                 ProblemCode::MalformedRequest,
-                "The page sent something that this server cannot read. Reload the page.",
+                "The server couldn't read the request of this page. Reload the page.",
             ),
             // In the browser, this means no connection, or a response from an intermediary.
             #[cfg(not(feature = "ssr"))]
@@ -67,7 +67,7 @@ impl FromServerFnError for ConsoleError {
             | ServerFnErrorErr::ServerError(_)
             | ServerFnErrorErr::MiddlewareError(_)
             | ServerFnErrorErr::Serialization(_) => {
-                Self::new(ProblemCode::Internal, "Something went wrong in Tessera. Try again.")
+                Self::new(ProblemCode::Internal, "Something went wrong. Try again.")
             }
         };
         #[cfg(feature = "ssr")]
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn problem_survives_the_way_to_the_browser() {
-        let mut problem = Problem::new(ProblemCode::NotFound, "There is no such workspace.");
+        let mut problem = Problem::new(ProblemCode::NotFound, "Workspace not found.");
         problem.request_id = Some("r-1".into());
         let error = ConsoleError(problem);
         assert_eq!(ConsoleError::de(error.ser()), error);

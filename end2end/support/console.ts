@@ -138,7 +138,7 @@ export class Console {
   /** Opens the delete dialog with the trash can at the right of a row. */
   async openDelete(name: string): Promise<void> {
     await this.row(name).getByRole("link", { name: /^Delete/ }).click();
-    await expect(this.panel.getByRole("heading", { name: `Delete ${name}?` })).toBeVisible();
+    await expect(this.panel.getByRole("heading", { name: `Delete “${name}”?` })).toBeVisible();
     await this.settled();
   }
 

@@ -54,6 +54,6 @@ test.describe("for a workspace administrator", () => {
     await expect(page.getByRole("link", { name: "Instance" })).toHaveCount(0);
     const response = await page.goto("/instance");
     expect(response?.status()).toBe(404);
-    await expect(console.heading).toHaveText("There is no such page");
+    await expect(console.heading).toHaveText("Page not found");
   });
 });

@@ -58,7 +58,7 @@ test("an invited person becomes a member only by accepting", async ({ console, p
   await expect(page.getByLabel("E-mail address")).toHaveAttribute("aria-invalid", "true");
   await expect(page.getByLabel("E-mail address")).toHaveValue("nobody");
   await invite(place, grace.email, "Viewer");
-  await expect(page.getByText(`${grace.email} is invited.`)).toBeVisible();
+  await expect(page.getByText(`${grace.email} was invited.`)).toBeVisible();
   await expect(open(page).getByRole("row", { name: grace.email })).toContainText("Viewer");
   await expect(page.getByRole("table", { name: "Members of" })).not.toContainText(grace.email);
 
@@ -70,7 +70,7 @@ test("an invited person becomes a member only by accepting", async ({ console, p
   await expect(console.heading).toHaveText("Invitations");
   await expect(page.getByRole("listitem").filter({ hasText: lead.email })).toContainText("Viewer");
   await page.getByRole("button", { name: /^Accept/ }).click();
-  await expect(page.getByText(/You are a member of/)).toBeVisible();
+  await expect(page.getByText(/now a member of/)).toBeVisible();
   expect(new URL(page.url()).pathname).toBe(`/workspaces/${workspace}`);
   await page.goto("/invitations");
   await expect(page.getByRole("main")).toContainText("No open invitations");
@@ -97,7 +97,7 @@ test("a declined invitation still looks open to the workspace, which can revoke 
   await become(place, grace);
   await page.goto("/invitations");
   await page.getByRole("button", { name: /^Decline/ }).click();
-  await expect(page.getByText("The invitation is declined.")).toBeVisible();
+  await expect(page.getByText("The invitation was declined.")).toBeVisible();
   await expect(page.getByRole("main")).toContainText("No open invitations");
   expect((await page.goto(members(workspace)))!.status()).toBe(404);
 
@@ -105,7 +105,7 @@ test("a declined invitation still looks open to the workspace, which can revoke 
   await page.goto(members(workspace));
   await expect(open(page).getByRole("row")).toHaveCount(3);
   await page.getByRole("button", { name: `Revoke the invitation of ${grace.email}` }).click();
-  await expect(page.getByText("The invitation is revoked.")).toBeVisible();
+  await expect(page.getByText("The invitation was revoked.")).toBeVisible();
   await expect(open(page).getByRole("row")).toHaveCount(2);
   await expect(open(page)).not.toContainText(grace.email);
 });

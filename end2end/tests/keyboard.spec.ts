@@ -73,7 +73,7 @@ test.describe("from sign-in to a deleted token", () => {
 
     await tabTo(page, row.getByRole("link", { name: /^Delete/ }));
     await keyboard.press("Enter");
-    await expect(console.panel.getByRole("heading", { name: "Delete by keyboard?" })).toBeVisible();
+    await expect(console.panel.getByRole("heading", { name: "Delete “by keyboard”?" })).toBeVisible();
     // A single careless Enter must not delete the token.
     await expect(console.panel.getByRole("link", { name: "Cancel" })).toBeFocused();
     await tabTo(page, console.panel.getByRole("button", { name: /^Delete/ }));
@@ -155,7 +155,7 @@ test("the console asks before it discards input or a token that was not copied",
   await expect(console.secret).toBeVisible();
   await console.done.click();
   await expect.poll(() => asked.length).toBe(2);
-  expect(asked[1]).toMatch(/cannot be shown again/);
+  expect(asked[1]).toMatch(/see this token again/);
   await expect(console.secret).toBeVisible();
   answer = true;
   await console.done.click();

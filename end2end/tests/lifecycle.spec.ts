@@ -7,11 +7,11 @@ test("editing a token keeps the values that were not changed", async ({ console,
   await tessera.createToken(workspace, "deploy-bot", SCOPES);
   await console.openTokens();
   await console.more("deploy-bot", "Edit");
-  await expect(console.panel.getByRole("heading", { level: 1 })).toHaveText("Edit deploy-bot");
+  await expect(console.panel.getByRole("heading", { level: 1 })).toHaveText("Edit “deploy-bot”");
   await page.getByLabel("Description").fill("Line one\nline <b>two</b>");
   await page.getByRole("checkbox", { name: "connections:read" }).uncheck();
   await page.getByRole("button", { name: "Save" }).click();
-  await expect(page.getByText("The token “deploy-bot” is saved.").first()).toBeVisible();
+  await expect(page.getByText("The token “deploy-bot” was saved.").first()).toBeVisible();
   const [token] = await tessera.tokens(workspace);
   expect(token).toMatchObject({
     name: "deploy-bot",
@@ -59,8 +59,8 @@ test("a rotated token has a new secret, and the old one works until it is ended"
 
   await console.openTokens();
   await expect(console.row("deploy-bot")).toContainText("Rotating");
-  await console.more("deploy-bot", "End the older secret");
-  await expect(page.getByText("The older secret of “deploy-bot” has ended.").first()).toBeVisible();
+  await console.more("deploy-bot", "Revoke old secret");
+  await expect(page.getByText("The old secret of “deploy-bot” no longer works.").first()).toBeVisible();
   expect([await ask(older), await ask(newer)]).toEqual([401, 200]);
 });
 
@@ -74,11 +74,11 @@ test("a disabled token is rejected until it is enabled", async ({ console, page,
   await console.openTokens();
   await console.more("deploy-bot", "Disable");
   await page.getByRole("button", { name: "Disable token" }).click();
-  await expect(page.getByText("The token “deploy-bot” is disabled.").first()).toBeVisible();
+  await expect(page.getByText("The token “deploy-bot” was disabled.").first()).toBeVisible();
   await expect(console.row("deploy-bot")).toContainText("Disabled");
   expect(await ask()).toBe(401);
   await console.more("deploy-bot", "Enable");
-  await expect(page.getByText("The token “deploy-bot” is enabled.").first()).toBeVisible();
+  await expect(page.getByText("The token “deploy-bot” was enabled.").first()).toBeVisible();
   await expect(console.row("deploy-bot")).toContainText("Active");
   expect(await ask()).toBe(200);
 });

@@ -51,13 +51,13 @@ test("a person can choose a password with a link, once and with only the keyboar
   await page.keyboard.type(CHOSEN);
   await page.keyboard.press("Enter");
   await expect(console.heading).toHaveText("Sign in");
-  await expect(page.getByText("Your password is set. Sign in with it.")).toBeVisible();
+  await expect(page.getByText("Your password was set. Sign in with it.")).toBeVisible();
   await console.settled();
   await console.signIn(`grace-${test.info().project.name}@example.com`, CHOSEN);
   await expect(console.heading).toHaveText("Workspaces");
 
   await page.goto(link);
-  await expect(console.heading).toHaveText("This link does not work");
+  await expect(console.heading).toHaveText("This link doesn't work");
 });
 
 test("changing the password from the account menu signs out the other browser", async ({
@@ -91,7 +91,7 @@ test("changing the password from the account menu signs out the other browser", 
   await chosen(page).fill(CHOSEN);
   await page.getByRole("button", { name: "Change password" }).click();
   await expect(console.heading).toHaveText("Workspaces");
-  await expect(page.getByText("Your password is changed. Your other sessions have ended.")).toBeVisible();
+  await expect(page.getByText("Your password was changed. Your other sessions were signed out.")).toBeVisible();
   await elsewhere.goto("/workspaces");
   await expect(elsewhere.getByRole("heading", { level: 1 })).toHaveText("Sign in");
   await other.close();
@@ -124,7 +124,7 @@ test("the pages look good", async ({ console, page, tessera, guard }) => {
   });
   await expectGoodLooks(console, "password-link-gone", async () => {
     await page.goto("/reset-password/none");
-    await expect(console.heading).toHaveText("This link does not work");
+    await expect(console.heading).toHaveText("This link doesn't work");
   });
   const email = `looks-given-${project}@example.com`;
   await tessera.cli(["user", "create", "--email", email, "--name", "Grace Hopper"], GIVEN);

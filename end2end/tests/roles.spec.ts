@@ -132,16 +132,16 @@ test("a member with self-service manages their own tokens", async ({ console, pa
   await console.more("mine", "Edit");
   await page.getByLabel("Description").fill("my own");
   await page.getByRole("button", { name: "Save" }).click();
-  await expect(page.getByText("The token “mine” is saved.").first()).toBeVisible();
+  await expect(page.getByText("The token “mine” was saved.").first()).toBeVisible();
   await console.more("mine", "Disable");
   await page.getByRole("button", { name: "Disable token" }).click();
-  await expect(page.getByText("The token “mine” is disabled.").first()).toBeVisible();
+  await expect(page.getByText("The token “mine” was disabled.").first()).toBeVisible();
   expect(await ask(first)).toBe(401);
   await console.more("mine", "Enable");
-  await expect(page.getByText("The token “mine” is enabled.").first()).toBeVisible();
+  await expect(page.getByText("The token “mine” was enabled.").first()).toBeVisible();
   expect(await ask(first)).toBe(200);
   await console.more("mine", "Rotate");
-  await page.getByRole("radio", { name: "Ends now" }).check();
+  await page.getByRole("radio", { name: "Stops working now" }).check();
   await page.getByRole("button", { name: "Rotate", exact: true }).click();
   await expect(console.secret).toBeVisible();
   const second = await console.secret.inputValue();
@@ -155,7 +155,7 @@ test("a member with self-service manages their own tokens", async ({ console, pa
   await expect(console.secret).toHaveValue(kept);
 
   await console.open(`/workspaces/${workspace}`);
-  await expect(page.getByRole("main")).toContainText("These numbers are of yours alone.");
+  await expect(page.getByRole("main")).toContainText("These numbers count only your tokens.");
   const active = page.getByRole("list", { name: "Tokens" }).getByRole("link", { name: /^Active/ });
   await expect(active).toContainText("2");
   await active.click();
@@ -164,7 +164,7 @@ test("a member with self-service manages their own tokens", async ({ console, pa
 
   await console.openDelete("mine");
   await console.confirmDelete();
-  await expect(page.getByText("The token “mine” is deleted.").first()).toBeVisible();
+  await expect(page.getByText("The token “mine” was deleted.").first()).toBeVisible();
   const left = (await tessera.tokens(workspace)).map(({ name }) => name);
   expect(left.sort()).toEqual(["kept", "private-business"]);
 });
@@ -203,11 +203,11 @@ test("a member cannot select scopes that they may not grant", async ({ console, 
   const email = await signInToSelfService(place);
   await grant(place, email, "rivers:read", "rivers:run");
   await console.open(`${console.tokensPath}/new?name=linked&scope=rivers:write&scope=rivers:read`);
-  await expect(console.panel).toContainText("you may not put on tokens: rivers:write");
+  await expect(console.panel).toContainText("that you can't grant: rivers:write");
   const write = await console.scope("rivers:write");
   await expect(write).toBeDisabled();
   await expect(write).not.toBeChecked();
-  await expect(write).toHaveAccessibleDescription(/you may not put this on tokens/);
+  await expect(write).toHaveAccessibleDescription(/you can't grant this scope/);
   await expect(await console.scope("rivers:read")).toBeChecked();
   await expect(await console.scope("teams:read")).toBeDisabled();
   await expectAccessible(page, "a member's form with grants");

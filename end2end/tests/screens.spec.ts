@@ -166,7 +166,7 @@ fresh("the setup page looks good", async ({ console, tessera, page, guard }) => 
     await page.getByLabel("Your name").fill("Ada");
     await page.getByLabel("Password").fill("short");
     await page.getByRole("button", { name: "Set up Tessera" }).click();
-    await expect(page.getByRole("alert").filter({ hasText: /attention|password/i }).first()).toBeVisible();
+    await expect(page.getByRole("alert").filter({ hasText: /fields to continue|password/i }).first()).toBeVisible();
     await expect(page.getByLabel("Your name")).toHaveValue("Ada");
   });
 });

@@ -28,15 +28,15 @@ impl Bounds {
     pub fn beyond(&self, others: &Self) -> Vec<FieldError> {
         let mut errors = Vec::new();
         if ends_later(self.expires_at, others.expires_at) {
-            let message = "must not be later than the end of the token that asks";
+            let message = "must not be later than the expiration of the calling token";
             errors.push(FieldError::new("expires_at", message));
         }
         if !addresses_within(&self.ip_allow, &others.ip_allow) {
-            let message = "must be within the addresses of the token that asks";
+            let message = "must be within the addresses of the calling token";
             errors.push(FieldError::new("ip_allow", message));
         }
         if !rate_within(self.rate_limit, others.rate_limit) {
-            let message = "must not be higher than the rate limit of the token that asks";
+            let message = "must not be higher than the rate limit of the calling token";
             errors.push(FieldError::new("rate_limit", message));
         }
         errors
@@ -48,11 +48,12 @@ impl Bounds {
     pub fn beyond_of_secret(&self, others: &Self) -> Vec<FieldError> {
         let mut errors = Vec::new();
         if !addresses_within(&self.ip_allow, &others.ip_allow) {
-            let message = "of the token goes beyond the addresses of the token that asks, which must not hold its secret";
+            let message =
+                "must be within the addresses of the calling token, which would receive the secret";
             errors.push(FieldError::new("ip_allow", message));
         }
         if !rate_within(self.rate_limit, others.rate_limit) {
-            let message = "of the token is higher than that of the token that asks, which must not hold its secret";
+            let message = "must not be higher than the rate limit of the calling token, which would receive the secret";
             errors.push(FieldError::new("rate_limit", message));
         }
         errors

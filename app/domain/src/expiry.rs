@@ -39,10 +39,12 @@ pub enum ExpiryError {
     #[error("must be in the future")]
     Past,
     /// The policy requires an expiry.
-    #[error("tokens of this workspace must expire")]
+    #[error("must be set: tokens of this workspace must expire")]
     NeverRefused,
     /// The expiry is later than the policy allows.
-    #[error("must be {latest} at the latest: tokens of this workspace live {days} days at most")]
+    #[error(
+        "must not be later than {latest}: tokens of this workspace expire after at most {days} days"
+    )]
     TooLate {
         /// The latest moment that is allowed, in RFC 3339 form.
         latest: String,
@@ -50,7 +52,7 @@ pub enum ExpiryError {
         days: i64,
     },
     /// The moment is outside the calendar.
-    #[error("is not a date that can be used")]
+    #[error("is out of range")]
     OutOfRange,
     /// The text has none of the forms that [`parse`] accepts.
     #[error("must be a number of days such as 30d, a date such as 2027-08-18, or never")]
@@ -181,7 +183,7 @@ mod tests {
         let error = ExpiryChoice::In(271 * DAY_S).resolve(&policy, NOW).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "must be 2026-09-29T00:00:00Z at the latest: tokens of this workspace live 270 days at most"
+            "must not be later than 2026-09-29T00:00:00Z: tokens of this workspace expire after at most 270 days"
         );
         assert_eq!(ExpiryChoice::Never.resolve(&policy, NOW), Err(ExpiryError::NeverRefused));
         assert_eq!(

@@ -153,7 +153,7 @@ impl<'a> Read<'a> {
 
 fn parse_pattern(text: &str) -> Result<String, NameError> {
     const FORM: NameError = NameError::Form(
-        "must be *, a beginning such as rivers:*, or a scope such as rivers:read; an audience may stand before it, as in default/rivers:*",
+        "must be *, a prefix such as rivers:*, or a scope such as rivers:read, with an optional audience in front, as in default/rivers:*",
     );
     let name = match split_pair(text) {
         Some((audience, name)) => {

@@ -47,10 +47,10 @@ impl Extent {
     /// more (`held`) may keep that much.
     pub fn excess(self, held: Self) -> Option<String> {
         if self.scopes > HELD_MAX.max(held.scopes) {
-            Some(format!("must have at most {HELD_MAX} scopes; these are {}", self.scopes))
+            Some(format!("must have at most {HELD_MAX} scopes; there are {}", self.scopes))
         } else if self.bytes > HELD_BYTES_MAX.max(held.bytes) {
             Some(format!(
-                "must have scopes whose names have at most {HELD_BYTES_MAX} bytes together; these have {}",
+                "must have scope names of at most {HELD_BYTES_MAX} bytes in total; these have {}",
                 self.bytes
             ))
         } else {
@@ -81,7 +81,7 @@ impl FromStr for HeldScope {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         const FORM: NameError = NameError::Form(
-            "must be an audience, '/' and one of its scopes, such as default/rivers:read",
+            "must be an audience, a slash and one of its scopes, such as default/rivers:read",
         );
         let (audience, scope) = split_pair(text).ok_or(FORM)?;
         Ok(Self { audience: audience.parse()?, scope: scope.parse()? })
@@ -310,9 +310,9 @@ mod tests {
         let none = Extent::default();
         assert_eq!(extent(HELD_MAX, HELD_BYTES_MAX).excess(none), None);
         let many = extent(HELD_MAX + 1, 1).excess(none).unwrap();
-        assert_eq!(many, "must have at most 1000 scopes; these are 1001");
+        assert_eq!(many, "must have at most 1000 scopes; there are 1001");
         let long = extent(2, HELD_BYTES_MAX + 1).excess(none).unwrap();
-        assert!(long.contains("at most 65536 bytes together; these have 65537"), "{long}");
+        assert!(long.contains("at most 65536 bytes in total; these have 65537"), "{long}");
         let older = extent(2_000, 100_000);
         assert_eq!(older.excess(older), None);
         assert!(extent(2_001, 1).excess(older).is_some());

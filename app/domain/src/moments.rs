@@ -19,7 +19,7 @@ const LAST: OffsetDateTime = datetime!(9999-12-31 23:59:59.999999 UTC);
 
 /// The error for a text that is not a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("must be a moment such as 2027-08-18T12:00:00Z or a date such as 2027-08-18")]
+#[error("must be a time such as 2027-08-18T12:00:00Z or a date such as 2027-08-18")]
 pub struct NoMoment;
 
 /// Parses an RFC 3339 moment, or a date, which stands for its beginning in UTC.

@@ -150,7 +150,7 @@ fn parse_line(text: &str, max: usize) -> Result<String, NameError> {
     check_length(text, max)?;
     check_characters(text, |_| false)?;
     if text.chars().all(|character| character.is_whitespace() || is_invisible(character)) {
-        return Err(NameError::Form("must have a character that can be seen"));
+        return Err(NameError::Form("must contain at least one visible character"));
     }
     Ok(text.to_owned())
 }
@@ -191,7 +191,7 @@ fn parse_email(text: &str) -> Result<String, NameError> {
 
 fn parse_slug(text: &str) -> Result<String, NameError> {
     const FORM: NameError = NameError::Form(
-        "must be lower-case letters, digits, '.', '-' or '_', starting with a letter or digit, such as workspace-1 or child@parent",
+        "must consist of lowercase letters, digits, '.', '-' or '_' and start with a letter or digit, such as workspace-1 or child@parent",
     );
     if text.is_empty() {
         return Err(NameError::Empty);
@@ -206,7 +206,7 @@ fn parse_slug(text: &str) -> Result<String, NameError> {
 
 fn parse_audience(text: &str) -> Result<String, NameError> {
     const FORM: NameError = NameError::Form(
-        "must be lower-case letters, digits, '.', '-' or '_', starting with a letter or digit",
+        "must consist of lowercase letters, digits, '.', '-' or '_' and start with a letter or digit",
     );
     if text.is_empty() {
         return Err(NameError::Empty);

@@ -75,7 +75,7 @@ const DEVO: &[PresetAudience] = &[
     PresetAudience {
         slug: "http",
         name: "HTTP ingestion",
-        description: "Sending events to Devo by HTTP.",
+        description: "Sends events to Devo over HTTP.",
         scopes: &[TABLES_WRITE, LEVELS],
     },
 ];
@@ -83,17 +83,17 @@ const DEVO: &[PresetAudience] = &[
 const TABLES: &str = "table://**";
 const TABLES_READ: (&str, &str, Risk) = (
     TABLES,
-    "Reading these tables: ? is one character, * stays within one element, ** spans them.",
+    "Read these tables. ? matches one character, * matches within one element, ** matches across elements.",
     Risk::Read,
 );
 const TABLES_WRITE: (&str, &str, Risk) = (
     TABLES,
-    "Sending events to these tables: ? is one character, * stays within one element, ** spans them.",
+    "Send events to these tables. ? matches one character, * matches within one element, ** matches across elements.",
     Risk::Write,
 );
 const LEVELS: (&str, &str, Risk) = (
     "level://*",
-    "What a level may do with this API: level://admin is all that an administrator of the domain may.",
+    "Use this API with the rights of a level. level://admin has all rights of a domain administrator.",
     Risk::Admin,
 );
 
@@ -128,19 +128,19 @@ impl Preset {
     pub const fn description(self) -> &'static str {
         match self {
             Self::Standard => {
-                "No rules of its own: tokens live 90 days unless their maker says otherwise, secrets are shown once, and administrators manage tokens."
+                "No rules of its own: tokens expire after 90 days unless their creator chooses otherwise, secrets are shown once, and administrators manage tokens."
             }
             Self::Rivery => {
-                "Administrators alone manage tokens, names are unique, and secrets are shown once."
+                "Only administrators manage tokens, names are unique, and secrets are shown once."
             }
             Self::Devo => {
-                "Tokens may be made recoverable, so that their secret can be shown again; five audiences."
+                "Tokens can be recoverable, so that their secret can be shown again. Includes five audiences."
             }
             Self::Kriten => {
-                "Members manage their own tokens, which may never expire; the prefix is kri."
+                "Members manage their own tokens, which can have no expiration. The prefix is kri."
             }
             Self::RobustIntelligence => {
-                "At most 200 tokens; each lives 270 days, which is the longest, too; secrets are shown once."
+                "At most 200 tokens. Tokens expire after 270 days, which is also the maximum. Secrets are shown once."
             }
         }
     }

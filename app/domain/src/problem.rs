@@ -34,45 +34,45 @@ macro_rules! problem_codes {
 
 problem_codes! {
     /// The request cannot be read.
-    MalformedRequest = 400, "malformed_request", "The request cannot be read";
+    MalformedRequest = 400, "malformed_request", "The request can't be read";
     /// The request contains two different tokens.
-    MultipleCredentials = 400, "multiple_credentials", "The request holds two different tokens";
+    MultipleCredentials = 400, "multiple_credentials", "The request contains two different tokens";
     /// The request has no credential.
-    Unauthenticated = 401, "unauthenticated", "Sign in or present a token";
+    Unauthenticated = 401, "unauthenticated", "Sign in or send a token";
     /// The credential is not accepted.
     InvalidToken = 401, "invalid_token", "The token is not accepted";
     /// The e-mail address or the password is wrong.
-    InvalidCredentials = 401, "invalid_credentials", "E-mail address or password is wrong";
+    InvalidCredentials = 401, "invalid_credentials", "Wrong e-mail address or password";
     /// The caller is known but may not do this.
-    Forbidden = 403, "forbidden", "You may not do this";
+    Forbidden = 403, "forbidden", "You don't have permission";
     /// Another user chose the caller's password, so the caller can only change it.
     PasswordChangeRequired = 403, "password_change_required", "Change your password first";
     /// The presented token lacks a scope.
-    InsufficientScope = 403, "insufficient_scope", "The token lacks a scope";
+    InsufficientScope = 403, "insufficient_scope", "The token lacks a required scope";
     /// Another site caused an unsafe request.
     CrossOrigin = 403, "cross_origin", "The request comes from another site";
     /// The resource does not exist, or the caller may not see it.
-    NotFound = 404, "not_found", "There is no such thing";
+    NotFound = 404, "not_found", "Not found";
     /// The resource does not support this method.
-    MethodNotAllowed = 405, "method_not_allowed", "This resource has no such method";
+    MethodNotAllowed = 405, "method_not_allowed", "This resource doesn't support this method";
     /// The name, slug or address is in use.
-    AlreadyExists = 409, "already_exists", "It exists already";
+    AlreadyExists = 409, "already_exists", "Already exists";
     /// A token was already created from this form.
-    AlreadyCreated = 409, "already_created", "This token was created already";
+    AlreadyCreated = 409, "already_created", "This token was already created";
     /// The policy allows no further token.
-    TokenLimitReached = 409, "token_limit_reached", "The limit of tokens is reached";
+    TokenLimitReached = 409, "token_limit_reached", "The token limit is reached";
     /// The workspace has reached the limit of open invitations.
     InvitationLimitReached = 409, "invitation_limit_reached", "The limit of open invitations is reached";
     /// Another change came first: the caller's copy is out of date.
-    PreconditionFailed = 412, "precondition_failed", "It was changed in the meantime";
+    PreconditionFailed = 412, "precondition_failed", "Changed in the meantime";
     /// The token's secret was never stored.
-    NotRecoverable = 409, "not_recoverable", "The secret cannot be shown again";
+    NotRecoverable = 409, "not_recoverable", "The secret can't be shown again";
     /// The policy shows secrets only once, even those that were stored before.
-    RevealNotAllowed = 403, "reveal_not_allowed", "Policy does not allow secrets to be shown again";
+    RevealNotAllowed = 403, "reveal_not_allowed", "The policy doesn't allow showing secrets again";
     /// Another resource still needs it.
-    InUse = 409, "in_use", "It is in use";
+    InUse = 409, "in_use", "Still in use";
     /// The instance would be left without an owner.
-    LastOwner = 409, "last_owner", "The last owner cannot go";
+    LastOwner = 409, "last_owner", "The instance needs at least one owner";
     /// The first request with this idempotency key is still in progress.
     IdempotencyInFlight = 409, "idempotency_in_flight", "The same request is still in progress";
     /// A different request was sent with this idempotency key before.
@@ -80,25 +80,25 @@ problem_codes! {
     /// The request has more bytes than this resource accepts.
     PayloadTooLarge = 413, "payload_too_large", "The request is too large";
     /// The URI is too long.
-    UriTooLong = 414, "uri_too_long", "The address is too long";
+    UriTooLong = 414, "uri_too_long", "The URL is too long";
     /// This resource does not accept the content type.
     UnsupportedMediaType = 415, "unsupported_media_type", "This content type is not supported";
     /// The request is well-formed, but a value cannot be used; `errors` lists the fields.
-    ValidationFailed = 422, "validation_failed", "Some values cannot be used";
+    ValidationFailed = 422, "validation_failed", "Some values are invalid";
     /// The request exceeds the bounds of the calling token; `errors` lists the fields.
-    BoundExceeded = 422, "bound_exceeded", "It would exceed the bounds of the token that asks";
+    BoundExceeded = 422, "bound_exceeded", "The request exceeds the limits of the calling token";
     /// The request has too many headers, or headers that are too long.
     HeadersTooLarge = 431, "headers_too_large", "The headers are too large";
     /// There were too many attempts; `Retry-After` says how long to wait.
     TooManyAttempts = 429, "too_many_attempts", "Too many attempts";
     /// The caller made too many calls; `Retry-After` says when the next one is possible.
-    RateLimited = 429, "rate_limited", "Too many calls";
+    RateLimited = 429, "rate_limited", "Too many requests";
     /// An internal error of Tessera; it is logged under the request id.
-    Internal = 500, "internal", "Something went wrong in Tessera";
+    Internal = 500, "internal", "Something went wrong";
     /// The server is overloaded; `Retry-After` says when to try again.
-    Busy = 503, "busy", "Tessera has too much to do";
+    Busy = 503, "busy", "Tessera is overloaded";
     /// The database cannot be reached.
-    Unavailable = 503, "unavailable", "Tessera cannot reach its database";
+    Unavailable = 503, "unavailable", "Tessera can't reach its database";
 }
 
 /// The maximum number of errors that a response lists.
@@ -128,7 +128,7 @@ impl FieldError {
             // The last error may be such a note itself.
             [one] => few.push(one.clone()),
             others => {
-                few.push(Self::new("errors", format!("are cut off: {} more", others.len())));
+                few.push(Self::new("errors", format!("are truncated: {} more", others.len())));
             }
         }
         few
@@ -201,7 +201,7 @@ mod tests {
         }
         let few = FieldError::few(&errors(20_000));
         assert_eq!(few.len(), ERRORS_MAX + 1);
-        assert_eq!(few[ERRORS_MAX], FieldError::new("errors", "are cut off: 19900 more"));
+        assert_eq!(few[ERRORS_MAX], FieldError::new("errors", "are truncated: 19900 more"));
     }
 
     #[test]

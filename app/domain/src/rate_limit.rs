@@ -37,7 +37,9 @@ pub enum RateLimitError {
     #[error("must be 1 to 86,400 seconds")]
     Window,
     /// The text cannot be read by [`RateLimit::from_str`], or a number in it is out of range.
-    #[error("must be 1 to 1,000,000 uses in a second to a day, such as 600/60s, 600/1m or 5/1d")]
+    #[error(
+        "must be 1 to 1,000,000 uses per period of 1 second to 1 day, such as 600/60s, 600/1m or 5/1d"
+    )]
     Form,
 }
 

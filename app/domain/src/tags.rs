@@ -23,17 +23,17 @@ pub struct Tags(BTreeMap<String, String>);
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TagsError {
     /// There are more pairs than the limit.
-    #[error("must have at most {TAGS_MAX} pairs; these are {0}")]
+    #[error("must have at most {TAGS_MAX} pairs; there are {0}")]
     TooMany(usize),
     /// A key is empty, is too long, starts or ends with white space, or
     /// contains control characters.
     #[error(
-        "must have keys of 1 to {TAG_KEY_MAX} characters without control characters or white space at the ends"
+        "must have keys of 1 to {TAG_KEY_MAX} characters, without control characters or leading or trailing spaces"
     )]
     Key,
     /// A value is too long or contains control characters.
     #[error(
-        "must have values of up to {TAG_VALUE_MAX} characters without control characters; that of {0:?} is not"
+        "must have values of at most {TAG_VALUE_MAX} characters, without control characters; that of {0:?} is invalid"
     )]
     Value(String),
 }

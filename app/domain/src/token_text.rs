@@ -25,10 +25,10 @@ pub const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghij
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Malformed {
     /// The text does not have the form prefix, underscore, 36 letters and digits.
-    #[error("this text does not have the form of a token")]
+    #[error("this text doesn't have the format of a token")]
     Form,
     /// The form is right but the checksum is wrong: the text was mistyped or copied incorrectly.
-    #[error("the token's checksum does not fit: it was mistyped or damaged")]
+    #[error("the token's checksum doesn't match: the token was mistyped or damaged")]
     Checksum,
 }
 

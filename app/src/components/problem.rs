@@ -42,7 +42,7 @@ pub fn ProblemPage(
         .into_any(),
     };
     let id = problem.request_id.clone().map(|id| {
-        view! { <p class="error-id">"Request "<code>{id}</code></p> }
+        view! { <p class="error-id">"Request ID: "<code>{id}</code></p> }
     });
     view! {
         <section class="error-page">
@@ -56,7 +56,8 @@ pub fn ProblemPage(
 }
 
 /// Advice for visitors without the required role.
-const FORBIDDEN: &str = "Ask an administrator of this workspace to do it, or for the role.";
+const FORBIDDEN: &str =
+    "Ask an administrator of this workspace to do it, or to give you the role you need.";
 
 struct Told {
     title: String,
@@ -74,19 +75,17 @@ enum Action {
 fn tell(problem: &Problem) -> Told {
     let (title, text, action) = match problem.code {
         ProblemCode::NotFound => (
-            "There is no such page",
-            "The address may be mistyped, or what was here has been deleted, or it belongs to a \
-             workspace that you are not a member of.",
+            "Page not found",
+            "Check the address. The page may have been deleted, or it may belong to a workspace \
+             that you aren't a member of.",
             Action::Workspaces,
         ),
         ProblemCode::Unauthenticated => {
-            ("Your session has ended", "Sign in again to go on where you were.", Action::SignIn)
+            ("Your session has ended", "Sign in to continue where you left off.", Action::SignIn)
         }
-        ProblemCode::Unavailable => (
-            "Tessera cannot be reached",
-            "Nothing was changed. Try again in a moment.",
-            Action::Again,
-        ),
+        ProblemCode::Unavailable => {
+            ("Tessera is unavailable", "Nothing was changed. Try again in a moment.", Action::Again)
+        }
         ProblemCode::PasswordChangeRequired => {
             (problem.title.as_str(), problem.detail.as_str(), Action::Password)
         }

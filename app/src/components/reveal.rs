@@ -51,7 +51,7 @@ pub fn Reveal(
     let keep = Callback::new(move |()| kept.set(true));
     let secret = minted.secret.clone();
     let hint = match minted.token.expires_at {
-        Some(end) => format!("Treat it like a password. It ends {}.", exact(end)),
+        Some(end) => format!("Treat it like a password. It expires on {}.", exact(end)),
         None => "Treat it like a password. It never expires.".to_owned(),
     };
     view! {
@@ -96,8 +96,8 @@ fn pending() -> impl IntoView {
         <div class="notice notice-warning" role="note">
             <Icon glyph=Glyph::Warning/>
             <p>
-                <strong>"Some tokens that it made still work."</strong>
-                " Tessera goes on disabling them. The list of tokens shows those that are left."
+                <strong>"Some tokens created with this token still work."</strong>
+                " Tessera keeps disabling them. The token list shows the ones that still work."
             </p>
         </div>
     }
@@ -107,19 +107,19 @@ fn pending() -> impl IntoView {
 fn warning(kind: Kind, minted: &Minted) -> AnyView {
     if minted.token.recoverable {
         let seen = match kind {
-            Kind::Shown => "That it was shown is in the audit log.",
-            Kind::Created | Kind::Rotated => "Those with the permission can see it again.",
+            Kind::Shown => "The audit log records that you viewed its secret.",
+            Kind::Created | Kind::Rotated => "Users with permission can view its secret again.",
         };
         return view! { <strong>"This token is recoverable."</strong>" "{seen} }.into_any();
     }
     let older = match (kind, minted.token.grace_until) {
-        (Kind::Rotated, Some(end)) => format!(" The older one works until {}.", exact(end)),
-        (Kind::Rotated, None) => " The older one works no longer.".to_owned(),
+        (Kind::Rotated, Some(end)) => format!(" The old secret works until {}.", exact(end)),
+        (Kind::Rotated, None) => " The old secret no longer works.".to_owned(),
         _ => String::new(),
     };
     view! {
         <strong>"The token can only be viewed at this time."</strong>
-        " Copy it now and save it: Tessera keeps only a digest of it."
+        " Copy it now and save it. Tessera stores only a digest."
         {older}
     }
     .into_any()

@@ -29,7 +29,7 @@ pub async fn load_instance() -> Result<InstanceState, ConsoleError> {
         Ok(view) => Ok(InstanceState { view, public_url: request.public_url.to_string() }),
         Err(error @ ServiceError::Forbidden(_)) => {
             request.refusal.note(error.code());
-            Err(request::tell(Problem::new(ProblemCode::NotFound, "There is no such page.")))
+            Err(request::tell(Problem::new(ProblemCode::NotFound, "Page not found.")))
         }
         Err(error) => Err(request::failed(&request, &error)),
     }

@@ -25,7 +25,7 @@ pub(crate) fn slug(text: &str) -> Result<domain::names::Slug, crate::problem::Co
     use domain::problem::{Problem, ProblemCode};
 
     let slug: domain::names::Slug = text.parse().map_err(|_| {
-        crate::request::tell(Problem::new(ProblemCode::NotFound, "There is no such workspace."))
+        crate::request::tell(Problem::new(ProblemCode::NotFound, "Workspace not found."))
     })?;
     // The path of a server function does not name the workspace, so it is recorded here.
     authority::Holder::current().concerns(authority::About::Workspace(slug.clone()));

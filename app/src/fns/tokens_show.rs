@@ -41,7 +41,7 @@ pub async fn tokens_show(
     let not_found = || {
         request::tell(Problem::new(
             ProblemCode::NotFound,
-            "There is no such token here. It may have been deleted.",
+            "Token not found. It may have been deleted.",
         ))
     };
     let (request, context) = request::signed_in()?;

@@ -3,35 +3,14 @@
 use domain::problem::{Problem, ProblemCode};
 use leptos::{context::Provider, either::EitherOf3, prelude::*};
 
-use super::FormState;
+use super::{
+    FormState,
+    field_name::{FieldName, sentence},
+};
 use crate::{
     components::icon::{Glyph, Icon},
     posted::Outcome,
 };
-
-/// A field's label in the error summary, and the control that the summary links to.
-#[derive(Clone, Copy, Debug)]
-pub struct FieldName {
-    /// The name under which errors are reported.
-    pub field: &'static str,
-    /// The label.
-    pub label: &'static str,
-    /// The id of the control.
-    pub id: &'static str,
-}
-
-impl FieldName {
-    /// Creates the entry of a field whose control has the field's name as its id.
-    pub const fn new(field: &'static str, label: &'static str) -> Self {
-        Self { field, label, id: field }
-    }
-
-    /// Returns the entry with another control.
-    #[must_use]
-    pub const fn at(self, id: &'static str) -> Self {
-        Self { id, ..self }
-    }
-}
 
 /// A `<form method="post">` that sends itself by script once hydrated.
 ///
@@ -65,6 +44,7 @@ pub fn EnhancedForm(
     children: Children,
 ) -> impl IntoView {
     let state = state.unwrap_or_else(|| FormState::new(&action));
+    state.label(fields);
     let names = FormNames { fields, button };
     let summary = (!own_summary).then_some(());
     #[cfg(feature = "hydrate")]
@@ -126,7 +106,7 @@ fn session_ended(button: &'static str) -> impl IntoView {
             <div>
                 <h2>"Your session has ended"</h2>
                 <p>
-                    "Nothing you typed is lost. Sign in in a new tab, come back, then press "
+                    "Nothing you typed is lost. Sign in using a new tab, come back here, then press "
                     {button}" again."
                 </p>
                 <p class="notice-actions">
@@ -148,9 +128,9 @@ fn summary(problem: Problem, fields: &'static [FieldName]) -> impl IntoView {
         .iter()
         .map(|error| {
             let name = fields.iter().find(|name| name.field == error.field);
-            let label = name.map_or_else(|| spoken(&error.field), |name| name.label.to_owned());
             let href = format!("#{}", name.map_or(error.field.as_str(), |name| name.id));
-            view! { <li><a href=href rel="external">{format!("{label} {}", error.message)}</a></li> }
+            let text = sentence(fields, &error.field, &error.message);
+            view! { <li><a href=href rel="external">{text}</a></li> }
         })
         .collect();
     let body = if lines.is_empty() {
@@ -158,8 +138,8 @@ fn summary(problem: Problem, fields: &'static [FieldName]) -> impl IntoView {
         view! { <p>{problem.detail}{retry}</p> }.into_any()
     } else {
         let heading = match lines.len() {
-            1 => "1 value needs your attention".to_owned(),
-            count => format!("{count} values need your attention"),
+            1 => "Fix 1 field to continue.".to_owned(),
+            count => format!("Fix {count} fields to continue."),
         };
         view! { <div><h2>{heading}</h2><ul>{lines}</ul></div> }.into_any()
     };
@@ -178,15 +158,6 @@ fn try_again(seconds: u64) -> String {
         2..=90 => format!("Try again in {seconds} seconds."),
         _ => format!("Try again in {} minutes.", seconds.div_ceil(60)),
     }
-}
-
-/// Turns a field's name into a label, for fields without one: `expires_at` becomes "Expires at".
-fn spoken(field: &str) -> String {
-    let text = field.replace(['_', '.'], " ");
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().collect::<String>() + characters.as_str()
-    })
 }
 
 /// The submit button of the surrounding form. It is busy while an attempt is in progress.
@@ -216,11 +187,5 @@ mod tests {
         assert_eq!(try_again(1), "Try again in a second.");
         assert_eq!(try_again(30), "Try again in 30 seconds.");
         assert_eq!(try_again(91), "Try again in 2 minutes.");
-    }
-
-    #[test]
-    fn field_without_a_label_is_spoken_by_its_name() {
-        assert_eq!(spoken("expires_at"), "Expires at");
-        assert_eq!(spoken(""), "");
     }
 }

@@ -14,7 +14,7 @@ pub struct Control {
     pub name: String,
     /// The name under which its errors are reported.
     pub field: String,
-    /// The error, as the end of a sentence that begins with the label.
+    /// The error, as a sentence.
     pub error: Signal<Option<String>>,
     /// `aria-describedby`: the help and, if there is one, the error.
     pub described_by: Signal<Option<String>>,

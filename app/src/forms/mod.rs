@@ -8,6 +8,7 @@
 //!   see [`crate::posted`].
 
 pub mod field;
+pub mod field_name;
 pub mod form;
 pub mod frame;
 pub mod password;
@@ -17,7 +18,8 @@ pub mod state;
 pub mod text_area;
 
 pub use field::Field;
-pub use form::{EnhancedForm, FieldName, FormSummary, SubmitButton};
+pub use field_name::FieldName;
+pub use form::{EnhancedForm, FormSummary, SubmitButton};
 pub use frame::{Control, FieldError, FieldFrame, Help};
 pub use password::PasswordField;
 #[cfg(feature = "hydrate")]

@@ -33,11 +33,17 @@ pub async fn send(action: &str, values: String) -> Sent {
 /// Returns the problem for a response that came from an intermediary, not from Tessera.
 fn stranger(status: u16) -> Problem {
     if status == 413 {
-        return Problem::new(ProblemCode::PayloadTooLarge, "This is more than the server takes.");
+        return Problem::new(
+            ProblemCode::PayloadTooLarge,
+            "The form is too large for the server. Shorten it, then try again.",
+        );
     }
     Problem::new(
         ProblemCode::Unavailable,
-        format!("The server answered with status {status}. Nothing was changed. Try again."),
+        format!(
+            "The server returned status {status}. Check whether your change was saved before you \
+             try again."
+        ),
     )
 }
 

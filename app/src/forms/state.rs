@@ -6,6 +6,7 @@ use std::sync::Arc;
 use domain::problem::Problem;
 use leptos::prelude::*;
 
+use super::field_name::{FieldName, sentence};
 use crate::posted::{Posted, use_posted};
 
 /// The state of one form: a context of its controls.
@@ -14,6 +15,7 @@ pub struct FormState {
     posted: StoredValue<Option<Arc<Posted>>>,
     problem: RwSignal<Option<Problem>>,
     pending: RwSignal<bool>,
+    fields: StoredValue<&'static [FieldName]>,
 }
 
 impl FormState {
@@ -22,10 +24,12 @@ impl FormState {
     pub fn new(action: &str) -> Self {
         let posted = use_posted().filter(|posted| posted.path == action);
         let problem = posted.as_ref().and_then(|posted| posted.problem.clone());
+        let fields: &'static [FieldName] = &[];
         Self {
             posted: StoredValue::new(posted),
             problem: RwSignal::new(problem),
             pending: RwSignal::new(false),
+            fields: StoredValue::new(fields),
         }
     }
 
@@ -45,10 +49,17 @@ impl FormState {
         self.problem.get()
     }
 
-    /// Returns the error of a field, as the end of a sentence that begins with the field's
-    /// label. Tracked.
+    /// Sets the fields' labels, which appear in their errors.
+    pub fn label(self, fields: &'static [FieldName]) {
+        self.fields.set_value(fields);
+    }
+
+    /// Returns the error of a field, as a sentence. Tracked.
     pub fn error(self, field: &str) -> Option<String> {
-        self.problem.with(|problem| problem.as_ref()?.of_field(field).map(str::to_owned))
+        self.problem.with(|problem| {
+            let message = problem.as_ref()?.of_field(field)?;
+            Some(sentence(self.fields.get_value(), field, message))
+        })
     }
 
     /// Returns whether an attempt is in progress. Tracked.

@@ -75,7 +75,7 @@ pub fn DeadLink(
     why: &'static str,
 ) -> impl IntoView {
     view! {
-        <AuthCard title="This link does not work">
+        <AuthCard title="This link doesn't work">
             <p>{why}</p>
             <p>
                 <a class="button button-primary button-block" href="/sign-in" rel="external">

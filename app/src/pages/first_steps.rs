@@ -23,10 +23,10 @@ pub fn FirstSteps(
             </header>
             <ol class="steps">
                 <Step number=1 done=true title="Set up the workspace" href=None>
-                    "It is ready."
+                    "Your workspace is ready."
                 </Step>
                 <Step number=2 done=has_token title="Add a token" href=Some(format!("{tokens}/new"))>
-                    "Choose its scopes and its end, copy it once."
+                    "Choose its scopes and expiration, then copy it. It is shown only once."
                 </Step>
                 <Step
                     number=3
@@ -35,9 +35,9 @@ pub fn FirstSteps(
                     href=Some("/api/docs".to_owned())
                     external=true
                 >
-                    "Your gateway asks Tessera at "
+                    "Your gateway checks every request with Tessera at "
                     <code>"/auth/forward"</code>
-                    " on every request."
+                    "."
                 </Step>
             </ol>
         </section>

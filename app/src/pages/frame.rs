@@ -108,7 +108,7 @@ pub fn BasicModeNote() -> impl IntoView {
         <p class="notice notice-info basic-note" id="basic-mode-note" hidden>
             <Icon glyph=Glyph::Info/>
             <span>
-                "Basic mode: scripts are off or did not load. Everything works; pages just reload more."
+                "Basic mode: JavaScript is off or didn't load. Everything works, with more page reloads."
             </span>
         </p>
     }

@@ -56,14 +56,14 @@ fn Instance(state: InstanceState) -> impl IntoView {
         </a>
     }
     .into_any();
-    let lead = "What runs, and how current each server is.".into_any();
+    let lead = "The servers of this instance, and how up to date each one is.".into_any();
     view! {
         <PageHead title="Instance" lead actions=Some(actions)/>
         <div role="alert">
             {move || failure.get().map(|detail| view! {
                 <p class="notice notice-danger">
                     <Icon glyph=Glyph::Warning/>
-                    <span>"This could not be read again. "{detail}</span>
+                    <span>"Couldn't refresh. "{detail}</span>
                 </p>
             })}
         </div>
@@ -110,7 +110,7 @@ fn servers(state: &InstanceState) -> impl IntoView + use<> {
     let list = if replicas.is_empty() {
         Either::Left(view! {
             <p class="pane-body muted">
-                "No server has told of itself yet. Each does so within seconds of its start."
+                "No servers have reported yet. Each server reports within seconds of starting."
             </p>
         })
     } else {
@@ -127,7 +127,7 @@ fn servers(state: &InstanceState) -> impl IntoView + use<> {
                             <th scope="col">"Started"</th>
                             <th scope="col">"Lease"</th>
                             <th scope="col">"Revision"</th>
-                            <th scope="col">"Revoking"</th>
+                            <th scope="col">"Revocation"</th>
                         </tr>
                     </thead>
                     <tbody>{rows}</tbody>
@@ -144,9 +144,9 @@ fn servers(state: &InstanceState) -> impl IntoView + use<> {
             </header>
             {list}
             <p class="pane-body muted">
-                "A server with a lease answers from memory; a late one refuses verifications until it has a \
-                 lease again, unless stale_grace is set. Revoking is the time from a change made there until \
-                 no server accepts what it took: at most this long for half of the changes, and for 99 of 100."
+                "A server with a current lease answers from memory. A late server refuses verifications until it has \
+                 renewed its lease, unless stale_grace is set. Revocation is the time from a change on that server \
+                 until no server accepts what was revoked (median / 99th percentile)."
             </p>
         </section>
     }
@@ -182,7 +182,7 @@ fn row(replica: &Replica, now: OffsetDateTime) -> impl IntoView + use<> {
             <td data-label="Started"><Moment at=replica.started_at now/></td>
             <td data-label="Lease">{lease(replica, now)}</td>
             <td data-label="Revision">{replica.applied}<span class="cell-note">{behind}</span></td>
-            <td data-label="Revoking">{revoking}</td>
+            <td data-label="Revocation">{revoking}</td>
         </tr>
     }
 }

@@ -43,7 +43,7 @@ pub fn KeptPage() -> impl IntoView {
                 <div class="notice notice-warning" role="alert" tabindex="-1">
                     <Icon glyph=Glyph::Lock/>
                     <div>
-                        <p>"Sign in in a new tab, come back to this page, then submit again."</p>
+                        <p>"Sign in using a new tab, come back to this page, then submit again."</p>
                         <p class="notice-actions">
                             <a
                                 class="button button-small"
@@ -91,6 +91,16 @@ fn readable(values: &[(String, String)]) -> Vec<(String, String)> {
 
 /// Turns a field's name into a label.
 fn label(name: &str) -> String {
+    let name = match name {
+        "scope" => "scopes",
+        "audience" => "APIs",
+        "user" => "e-mail address",
+        "expires" => "expiration",
+        "expires_date" => "last day",
+        "ip_allow" => "allowed addresses",
+        "grace" => "old secret",
+        name => name,
+    };
     let text = name.replace('_', " ");
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| {
@@ -115,6 +125,6 @@ mod tests {
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let facts = readable(&values);
         let lines: Vec<_> = facts.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-        assert_eq!(lines, ["Name: ci", "Scope: a:b, c:d", "Ip allow: 10.0.0.0/8"]);
+        assert_eq!(lines, ["Name: ci", "Scopes: a:b, c:d", "Allowed addresses: 10.0.0.0/8"]);
     }
 }

@@ -37,7 +37,7 @@ pub fn MemberList(
     let list = if rows.is_empty() {
         Either::Left(view! {
             <p class="pane-body muted">
-                "Nobody belongs to this workspace yet. Administrators of this instance manage its tokens."
+                "This workspace has no members yet. Instance administrators manage its tokens."
             </p>
         })
     } else {

@@ -11,7 +11,7 @@ use crate::components::problem::ProblemPage;
 pub fn NotFoundPage() -> impl IntoView {
     #[cfg(feature = "ssr")]
     crate::request::set_status(404);
-    let problem = Problem::new(ProblemCode::NotFound, "No page has this address.");
+    let problem = Problem::new(ProblemCode::NotFound, "There is no page at this address.");
     view! {
         <AppFrame>
             <ProblemPage problem/>

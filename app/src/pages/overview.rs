@@ -42,13 +42,13 @@ fn Overview(glance: Glance) -> impl IntoView {
     let note = match reach {
         TokenReach::All => None,
         TokenReach::Own => {
-            Some("You manage your own API tokens here. These numbers are of yours alone.")
+            Some("You manage your own API tokens here. These numbers count only your tokens.")
         }
         TokenReach::Read => {
-            Some("You see the API tokens of this workspace. Its administrators manage them.")
+            Some("You can view the API tokens of this workspace. Its administrators manage them.")
         }
         TokenReach::None => Some(
-            "Administrators of this workspace manage its API tokens. Ask one of them for a token.",
+            "Administrators of this workspace manage its API tokens. Ask an administrator for a token.",
         ),
     };
     let note = note.map(|note| {
@@ -99,22 +99,22 @@ fn Tiles(counts: TokenCounts, tokens: String) -> impl IntoView {
     };
     view! {
         <ul class="tiles" aria-label="Tokens">
-            {tile("tile tile-active", "?state=active", "Active", counts.active, "usable now")}
+            {tile("tile tile-active", "?state=active", "Active", counts.active, "Usable now")}
             {tile(
                 "tile tile-expiring",
                 "?state=active&sort=expires",
                 "Expiring",
                 counts.expiring,
-                "within 14 days",
+                "Within 14 days",
             )}
             {tile(
                 "tile tile-unused",
                 "?never_used=true&sort=oldest",
                 "Never used",
                 counts.never_used,
-                "candidates for deletion",
+                "Consider deleting them",
             )}
-            {tile("tile tile-expired", "?state=expired", "Expired", counts.expired, "past their end")}
+            {tile("tile tile-expired", "?state=expired", "Expired", counts.expired, "No longer valid")}
         </ul>
     }
 }

@@ -18,7 +18,7 @@ pub fn Recent(
     now: OffsetDateTime,
 ) -> impl IntoView {
     let inside = if events.is_empty() {
-        Either::Left(view! { <p class="pane-body muted">"Nothing has happened yet."</p> })
+        Either::Left(view! { <p class="pane-body muted">"No activity yet."</p> })
     } else {
         let items = events.into_iter().map(|event| view! { <Event event now/> }).collect_view();
         Either::Right(view! { <ul class="events">{items}</ul> })
@@ -88,21 +88,39 @@ fn tell(action: &str) -> Told {
     let (glyph, verb, object) = match action {
         "token.create" => (Glyph::Plus, "created", Object::Token),
         "token.delete" => (Glyph::Trash, "deleted", Object::Token),
+        "token.update" => (Glyph::Edit, "changed", Object::Token),
+        "token.enable" => (Glyph::Play, "enabled", Object::Token),
+        "token.disable" => (Glyph::Pause, "disabled", Object::Token),
+        "token.expire" => (Glyph::Expired, "expired", Object::Token),
+        "token.rotate" => (Glyph::Rotate, "rotated", Object::Token),
+        "token.grace_end" => (Glyph::Clock, "revoked the old secret of", Object::Token),
+        "token.reveal" => (Glyph::Eye, "viewed the secret of", Object::Token),
+        "token.reuse" => (Glyph::Warning, "reported a replaced secret of", Object::Token),
+        "token.import" => (Glyph::Plus, "imported", Object::Token),
+        "member.add" => (Glyph::User, "added the member", Object::Other),
+        "member.change" => (Glyph::User, "changed the member", Object::Other),
+        "member.remove" => (Glyph::User, "removed the member", Object::Other),
+        "invitation.create" => (Glyph::User, "invited", Object::Other),
+        "invitation.revoke" => (Glyph::User, "revoked the invitation for", Object::Other),
+        "invitation.accept" => (Glyph::User, "accepted the invitation for", Object::Other),
+        "invitation.decline" => (Glyph::User, "declined the invitation for", Object::Other),
+        "policy.change" => (Glyph::Settings, "changed the policy of", Object::Workspace),
         "workspace.create" => (Glyph::Plus, "created", Object::Workspace),
+        "workspace.rename" => (Glyph::Edit, "renamed", Object::Workspace),
         "catalogue.load" => (Glyph::Doc, "changed the scopes of", Object::Audience),
         "session.sign_in" => (Glyph::User, "signed in", Object::Nothing),
         "session.sign_out" => (Glyph::SignOut, "signed out", Object::Nothing),
         "session.sign_in_failed" => (Glyph::Warning, "failed to sign in as", Object::Other),
         "session.sign_in_throttled" => {
-            (Glyph::Warning, "tried too often to sign in as", Object::Other)
+            (Glyph::Warning, "made too many attempts to sign in as", Object::Other)
         }
         "access.refused" => (Glyph::Warning, "was refused", Object::Other),
         "access.credential_refused" => {
-            (Glyph::Warning, "presented a token that is not accepted:", Object::Other)
+            (Glyph::Warning, "sent a token that was refused:", Object::Other)
         }
-        "access.throttled" => (Glyph::Warning, "made too many calls:", Object::Other),
+        "access.throttled" => (Glyph::Warning, "made too many requests:", Object::Other),
         "access.left_out" => {
-            (Glyph::Info, "was refused more often than the log shows:", Object::Other)
+            (Glyph::Info, "had more requests refused than the log lists:", Object::Other)
         }
         "instance.set_up" => (Glyph::Settings, "set up", Object::Other),
         "user.create" => (Glyph::User, "created the user", Object::Other),

@@ -44,15 +44,15 @@ fn Settings(settings: WorkspaceSettings) -> impl IntoView {
     });
     let text = match reach {
         TokenReach::All => {
-            "Also called API access tokens: add, view and delete the tokens of this workspace."
+            "Add, view and delete the tokens of this workspace. Also called API access tokens."
         }
         TokenReach::Own => {
-            "Also called API access tokens: add, view and delete your own in this workspace."
+            "Add, view and delete your own tokens in this workspace. Also called API access tokens."
         }
         TokenReach::Read => {
-            "Also called API access tokens. You see them; administrators manage them."
+            "View the tokens of this workspace. Administrators manage them. Also called API access tokens."
         }
-        TokenReach::None => "Also called API access tokens. Only administrators manage them.",
+        TokenReach::None => "Only administrators manage API tokens, also called API access tokens.",
     };
     view! {
         <PageHead title="Workspace Settings" lead/>
@@ -95,14 +95,14 @@ fn Rules(policy: Policy) -> impl IntoView {
     view! {
         <section class="pane" aria-labelledby="policy-title">
             <header class="pane-head">
-                <h2 id="policy-title">"Rules for tokens"</h2>
+                <h2 id="policy-title">"Token rules"</h2>
             </header>
             <dl class="facts facts-grid pane-body">
                 {fact("Default lifetime", policy.default_ttl_s.map_or("never expires".into(), lifetime))}
-                {fact("Longest lifetime", policy.max_ttl_s.map_or("no limit".into(), lifetime))}
-                {fact("May never expire", yes(permits_never))}
+                {fact("Maximum lifetime", policy.max_ttl_s.map_or("no limit".into(), lifetime))}
+                {fact("Allow tokens that never expire", yes(permits_never))}
                 {fact(
-                    "Most tokens",
+                    "Token limit",
                     policy.max_tokens.map_or("no limit".into(), |count| count.to_string()),
                 )}
                 {fact("Prefix", format!("{}_", policy.prefix))}

@@ -20,7 +20,7 @@ const FIELDS: &[FieldName] = &[
 ];
 
 /// The text of the page for a link that no longer works.
-const DEAD: &str = "A set-up link works once and for 24 hours. If Tessera is set up already, sign in; if not, a new start of the server prints a new link.";
+const DEAD: &str = "A set-up link works once, within 24 hours. If Tessera is already set up, sign in. Otherwise, restart the server to print a new link.";
 
 /// The set-up form, if the one-time link works.
 #[component]
@@ -49,25 +49,25 @@ pub fn SetupPage() -> impl IntoView {
 
 #[component]
 fn SetupForm(action: String) -> impl IntoView {
-    let lead = "One minute, once. This link works until it has been used.".into_any();
+    let lead = "Takes about a minute. The link works until the instance is set up.".into_any();
     view! {
         <AuthCard title="Set up Tessera" lead>
             <EnhancedForm action fields=FIELDS button="Set up Tessera">
                 <fieldset class="form-section">
-                    <legend>"You, the administrator"</legend>
+                    <legend>"Your account"</legend>
                     <Field name="name" label="Your name" autocomplete="name" required=true/>
                     <Field
                         name="email"
                         label="E-mail"
                         kind="email"
-                        help="You sign in with it."
+                        help="You sign in with this address."
                         autocomplete="username"
                         required=true
                     />
                     <PasswordField
                         name="password"
                         label="Password"
-                        help="At least 15 characters. Four or more unrelated words are good."
+                        help="At least 15 characters, such as four or more unrelated words."
                         autocomplete="new-password"
                     />
                 </fieldset>
@@ -83,7 +83,7 @@ fn SetupForm(action: String) -> impl IntoView {
                         name="workspace_name"
                         label="First workspace"
                         value="Workspace 1"
-                        help="A workspace holds members and tokens. More can follow."
+                        help="A workspace has its own members and tokens. You can add more later."
                         autocomplete="off"
                         required=true
                     />

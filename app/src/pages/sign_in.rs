@@ -35,7 +35,7 @@ fn SignInForm() -> impl IntoView {
     let state = FormState::new("/sign-in");
     let wanted = state.value("next").or_else(|| query.with_untracked(|query| query.get("next")));
     let next = next::or_home(wanted.as_deref()).to_owned();
-    let foot = "No account? Ask an administrator of this instance.".into_any();
+    let foot = "No account? Ask an instance administrator to create one.".into_any();
     view! {
         <AuthCard title="Sign in" foot>
             <EnhancedForm action="/sign-in" fields=FIELDS button="Sign in" state>
@@ -57,14 +57,14 @@ fn SignInForm() -> impl IntoView {
 /// The replacement for the sign-in form while the instance is not set up and has no users.
 #[component]
 fn NotSetUp() -> impl IntoView {
-    let lead = "This instance is not set up yet.".into_any();
+    let lead = "This instance isn't set up yet.".into_any();
     view! {
         <AuthCard title="Welcome to Tessera" lead>
             <p>
-                "Open the set-up link that the server printed when it started. It is valid for 24 hours; a new start of the server prints a new one."
+                "Open the set-up link that the server printed when it started. It is valid for 24 hours. Restart the server to print a new one."
             </p>
             <p>
-                "No link at hand? On the server, run "
+                "Don't have the link? On the server, run "
                 <code>"tessera admin create --email you@example.org"</code>" instead."
             </p>
         </AuthCard>

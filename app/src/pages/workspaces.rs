@@ -47,7 +47,7 @@ fn home(home: Home) -> impl IntoView {
 fn cards(cards: Vec<WorkspaceCard>) -> impl IntoView {
     if cards.is_empty() {
         return Either::Left(view! {
-            <Empty title="You are in no workspace yet">
+            <Empty title="You aren't a member of any workspace yet">
                 <p>"Ask an administrator of a workspace to invite you."</p>
             </Empty>
         });

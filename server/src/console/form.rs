@@ -20,13 +20,13 @@ impl Form {
         if !media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             return Err(Box::new(Problem::new(
                 ProblemCode::UnsupportedMediaType,
-                "Forms are sent as application/x-www-form-urlencoded.",
+                "Send the form as application/x-www-form-urlencoded.",
             )));
         }
         serde_urlencoded::from_bytes(body).map(Self).map_err(|_| {
             Box::new(Problem::new(
                 ProblemCode::MalformedRequest,
-                "The form's fields cannot be read.",
+                "Can't read the fields of the form.",
             ))
         })
     }

@@ -19,7 +19,8 @@ use crate::http::{
 pub(super) async fn call(visit: Visit, request: Request) -> Response {
     let path = request.uri().path();
     if server_fn::axum::get_server_fn_service(path, request.method().clone()).is_none() {
-        return ApiError::new(ProblemCode::NotFound, "There is no such function.").into_response();
+        return ApiError::new(ProblemCode::NotFound, "There is no function at this address.")
+            .into_response();
     }
     if let Err(refused) = visit.count(request.extensions()).await {
         return refused;

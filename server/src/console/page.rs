@@ -71,7 +71,8 @@ pub(super) async fn sign_in(visit: Visit) -> Response {
 /// Responds that no page has this address.
 pub(super) async fn not_found(visit: Visit) -> Response {
     if visit.wants_json() {
-        return ApiError::new(ProblemCode::NotFound, "Nothing has this address.").into_response();
+        return ApiError::new(ProblemCode::NotFound, "There is nothing at this address.")
+            .into_response();
     }
     render::page(&visit).await
 }

@@ -48,9 +48,9 @@ async fn attempt(post: &Post) -> Result<Done, ServiceError> {
 pub(super) fn begin(post: &Post, signed_in: &SignedIn) -> Result<Vec<HeaderValue>, ServiceError> {
     let lifetime = signed_in.expires_at - post.visit.context().now;
     let cookies = post.visit.state.cookies;
-    let session = cookies
-        .set(&signed_in.secret, lifetime)
-        .ok_or_else(|| ServiceError::internal("the session's secret is no cookie value"))?;
+    let session = cookies.set(&signed_in.secret, lifetime).ok_or_else(|| {
+        ServiceError::internal("the session's secret is not a valid cookie value")
+    })?;
     let known = signed_in.known_browser.as_ref();
     let known = known.and_then(|proof| cookies.keep_known_browser(proof));
     Ok(std::iter::once(session).chain(known).collect())

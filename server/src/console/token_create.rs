@@ -91,7 +91,9 @@ fn check_apis(form: &Form) -> Result<(), ServiceError> {
             split_pair(scope)
                 .is_some_and(|(audience, _)| audiences.iter().all(|chosen| chosen != audience))
         })
-        .map(|scope| FieldError::new("scopes", format!("has {scope}, whose API is not chosen")))
+        .map(|scope| {
+            FieldError::new("scopes", format!("include {scope}, but its API is not selected"))
+        })
         .collect();
     if errors.is_empty() { Ok(()) } else { Err(ServiceError::Invalid(errors)) }
 }

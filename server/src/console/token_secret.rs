@@ -56,7 +56,7 @@ fn draft(form: &Form) -> Result<RotationDraft, ServiceError> {
         "first-use" => (Some(UNTIL_FIRST_USE_S), true),
         text => match text.parse() {
             Ok(seconds) => (Some(seconds), false),
-            Err(_) => return Err(ServiceError::invalid("grace_s", "must be one of the choices")),
+            Err(_) => return Err(ServiceError::invalid("grace_s", "must be one of the options")),
         },
     };
     let children = form.one("children") == "true";

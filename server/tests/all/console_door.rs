@@ -214,7 +214,7 @@ fn workspaces_of_others_are_not_found_and_members_do_not_reach_tokens() {
     ] {
         let answer = member.get(path);
         assert_eq!(answer.status, 404, "{path}");
-        assert!(answer.text().contains("There is no such"), "{path}");
+        assert!(answer.text().contains("Page not found"), "{path}");
     }
 }
 
@@ -224,7 +224,7 @@ fn page_that_answers_nobody_is_404_also_without_a_session() {
     server.admin();
     let mut browser = Browser::new(&server);
     let answer = browser.get("/nothing").expect(404);
-    assert!(answer.text().contains("There is no such page"));
+    assert!(answer.text().contains("Page not found"));
     let mut script = Browser::new(&server).asking_for_json();
     assert_eq!(script.get("/nothing").expect(404).json()["code"], "not_found");
     browser.post("/workspaces", &[]).expect(405);

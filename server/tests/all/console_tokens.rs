@@ -59,7 +59,7 @@ fn token_is_added_shown_once_used_and_deleted() {
     let answer = browser.post(&delete, &[]).expect(303);
     assert_eq!(answer.header("location"), Some(TOKENS));
     let list = browser.get(TOKENS).expect(200).text();
-    assert!(list.contains("“deploy-bot” is deleted"), "{list}");
+    assert!(list.contains("“deploy-bot” was deleted"), "{list}");
     assert_eq!(instance.verify(&json!({"token": secret}))["valid"], false);
     browser.get(&format!("{TOKENS}/{id}")).expect(404);
     browser.post(&delete, &[]).expect(404);
@@ -90,7 +90,7 @@ fn failed_form_keeps_what_was_typed() {
     assert!(page.contains("&lt;/textarea&gt;&lt;script&gt;"), "{page}");
     assert_eq!(input_value(&page, "expires_date").as_deref(), Some("2001-01-01"));
     assert!(page.contains("10.0.0.0/8, nonsense"));
-    assert!(page.contains("values need your attention"), "{page}");
+    assert!(page.contains("fields to continue."), "{page}");
     let ticked = page.split("<input").any(|input| {
         let tag = input.split('>').next().unwrap_or_default();
         tag.contains("value=\"default/rivers:run\"") && tag.contains("checked")
@@ -186,7 +186,7 @@ fn markup_in_a_token_is_text_on_every_page() {
     }
     browser.post(&format!("{TOKENS}/{id}/delete"), &[]).expect(303);
     let page = browser.get(TOKENS).expect(200).text();
-    assert!(!page.contains("<img") && page.contains("is deleted"), "{page}");
+    assert!(!page.contains("<img") && page.contains("was deleted"), "{page}");
 }
 
 #[test]

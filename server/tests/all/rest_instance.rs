@@ -53,7 +53,7 @@ fn administrators_see_every_server_and_nobody_else_learns_of_the_page() {
         let answer = instance.request(&person, "GET", "/api/v1/instance").send();
         problem(&answer, 403, "forbidden");
         let html = page(&person, "/instance").expect(404).text();
-        assert!(html.contains("There is no such page") && !html.contains("PostgreSQL"), "{html}");
+        assert!(html.contains("Page not found") && !html.contains("PostgreSQL"), "{html}");
         assert!(
             !page(&person, "/workspaces/workspace-1").expect(200).text().contains("\"/instance\"")
         );

@@ -84,7 +84,7 @@ fn change_that_cannot_be_had_names_the_field() {
         (json!({"tags": {"a": 1}}), "tags.a: must be a string, not an integer"),
         (
             json!({"tags": {"": "x"}}),
-            "tags: must have keys of 1 to 64 characters without control characters or white space at the ends",
+            "tags: must have keys of 1 to 64 characters, without control characters or leading or trailing spaces",
         ),
     ] {
         let answer = instance.managing("PATCH", &path(&minted, "")).json(&patch).send();

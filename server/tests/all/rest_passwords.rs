@@ -106,7 +106,7 @@ fn link_of_an_administrator_lets_the_person_choose_and_no_log_has_it() {
 
     let mut browser = Browser::new(server);
     let replaced = browser.get(&first).expect(404);
-    assert!(replaced.text().contains("This link does not work"), "{}", replaced.text());
+    assert!(replaced.text().contains("This link doesn't work"), "{}", replaced.text());
     let page = browser.get(&path).expect(200);
     assert!(page.text().contains(GRACE) && page.text().contains("Choose your password"));
     assert_static(&page);
@@ -116,7 +116,7 @@ fn link_of_an_administrator_lets_the_person_choose_and_no_log_has_it() {
     let set = browser.post(&path, &[("new_password", NEW)]).expect(303);
     assert_eq!(set.header("location"), Some("/sign-in"));
     assert_eq!(browser.cookie("tessera"), None, "it signs nobody in");
-    assert!(browser.get("/sign-in").text().contains("Your password is set. Sign in with it."));
+    assert!(browser.get("/sign-in").text().contains("Your password was set. Sign in with it."));
     browser.get(&path).expect(404);
     browser.post(&path, &[("new_password", "n7fjqx0vzkw2mhd")]).expect(404);
     let form = [("email", GRACE), ("password", NEW)];
@@ -297,7 +297,7 @@ fn password_that_an_administrator_chose_opens_one_page_until_it_is_changed() {
     let changed = browser.post("/account/password", &form).expect(303);
     assert_eq!(changed.header("location"), Some("/workspaces"));
     let next = browser.get("/workspaces").expect(200).text();
-    assert!(next.contains("Your password is changed."), "{next}");
+    assert!(next.contains("Your password was changed."), "{next}");
     list(&By::Session(browser.cookie("tessera").unwrap().to_owned())).expect(200);
     let login = json!({"username": GRACE, "password": NEW, "provider": "local"});
     server.request("POST", "/api/v1/login").json(&login).send().expect(200);

@@ -183,7 +183,7 @@ fn values_that_cannot_be_used_are_named() {
     assert_eq!(
         fields(&problem(&refused, 422, "validation_failed")),
         [
-            "grants[0]: must be *, a beginning such as rivers:*, or a scope such as rivers:read; an audience may stand before it, as in default/rivers:*"
+            "grants[0]: must be *, a prefix such as rivers:*, or a scope such as rivers:read, with an optional audience in front, as in default/rivers:*"
         ]
     );
 }

@@ -64,7 +64,7 @@ fn log_is_read_page_by_page_and_as_a_file() {
         ("limit=0", "limit: must be 1 to 200"),
         (
             "since=yesterday",
-            "since: must be a moment such as 2027-08-18T12:00:00Z or a date such as 2027-08-18",
+            "since: must be a time such as 2027-08-18T12:00:00Z or a date such as 2027-08-18",
         ),
         ("format=xml", "format: must be json, csv or jsonl"),
         ("cursor=x", "cursor: must be `next` of a page of this list"),

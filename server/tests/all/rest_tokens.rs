@@ -116,7 +116,7 @@ fn expiry_is_what_was_asked_for() {
         ),
         (json!({"expires_at": "2001-01-01"}), "expires_at: must be in the future"),
         (json!({"expires_in_s": 0}), "expires_at: must be in the future"),
-        (json!({"expires_in_s": i64::MAX}), "expires_at: is not a date that can be used"),
+        (json!({"expires_in_s": i64::MAX}), "expires_at: is out of range"),
         (
             json!({"expires_at": "soon"}),
             "expires_at: must be a number of days such as 30d, a date such as 2027-08-18, or never",
@@ -188,7 +188,7 @@ fn list_query_that_cannot_be_used_names_the_parameter() {
         ("never_used=yes", "never_used: must be true or false"),
         (
             "unused_since=30d",
-            "unused_since: must be a moment such as 2027-08-18T12:00:00Z or a date such as 2027-08-18",
+            "unused_since: must be a time such as 2027-08-18T12:00:00Z or a date such as 2027-08-18",
         ),
         ("scope=a%00", "scope: must have at most 256 characters and no NUL"),
         ("limit=0", "limit: must be 1 to 200"),

@@ -287,7 +287,7 @@ fn everything_may_be_left_out_and_a_token_may_begin_switched_off() {
     let rules = ["policy", "set", "--workspace", WORKSPACE, "allow_never=false", "max_ttl_s=30d"];
     kriten.server.run(&rules).ok();
     for (body, expected) in [
-        (json!({}), "expires tokens of this workspace must expire"),
+        (json!({}), "expires must be set: tokens of this workspace must expire"),
         (json!({"expires": "2099-01-01T00:00:00Z"}), "expires must be "),
     ] {
         let answer = kriten.server.request("POST", TOKENS).bearer(&session).json(&body).send();

@@ -163,10 +163,7 @@ fn robust_intelligence_tells_every_mistake_as_grpc_does() {
         (json!({"name": "a", "workspaceId": {"uuid": "x"}}), "workspaceId.uuid must be a UUID."),
         (json!({"name": "a", "expiryDays": "x"}), "expiryDays must be a whole number."),
         (json!({"name": "a", "expiryDays": -1}), "expiryDays must be in the future."),
-        (
-            json!({"name": "a", "expiryDays": i64::MAX}),
-            "expiryDays is not a date that can be used.",
-        ),
+        (json!({"name": "a", "expiryDays": i64::MAX}), "expiryDays is out of range."),
         (
             json!({"name": "a", "tokenType": "TOKEN_TYPE_FIREWALL_AGENT"}),
             "tokenType must be TOKEN_TYPE_USER: Tessera has no agents.",

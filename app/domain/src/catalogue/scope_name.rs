@@ -77,7 +77,7 @@ fn parse(text: &str) -> Result<String, NameError> {
 
 fn parse_exact(text: &str) -> Result<String, NameError> {
     const FORM: NameError = NameError::Form(
-        "must be parts of lower-case letters, digits, '.', '-' or '_', joined by ':', such as rivers:read, or a URI such as table://my.app.**",
+        "must be words of lowercase letters, digits, '.', '-' or '_' joined by ':', such as rivers:read, or a URI such as table://my.app.**",
     );
     check_length(text, SCOPE_MAX)?;
     let part_fits = |part: &str| {
@@ -93,9 +93,10 @@ fn parse_exact(text: &str) -> Result<String, NameError> {
 
 fn parse_uri(text: &str, scheme: &str, rest: &str) -> Result<String, NameError> {
     const SCHEME: NameError =
-        NameError::Form("must begin with a scheme such as table://, without wildcards in it");
-    const FORM: NameError =
-        NameError::Form("must be visible ASCII characters other than '\"' and '\\' after ://");
+        NameError::Form("must start with a scheme such as table://, which has no wildcards");
+    const FORM: NameError = NameError::Form(
+        "must contain only visible ASCII characters after ://, other than '\"' and '\\'",
+    );
     check_length(text, URI_MAX)?;
     // RFC 3986 section 3.1.
     let scheme_fits = scheme.starts_with(|first: char| first.is_ascii_alphabetic())

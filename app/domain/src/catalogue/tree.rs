@@ -86,7 +86,7 @@ pub enum CatalogueError {
     },
     /// A URI implies a scope. A token that holds a part of the pattern would hold an undefined part
     /// of the implied scope.
-    #[error("{0} is a URI, which implies nothing; a wider pattern may say what is meant")]
+    #[error("{0} is a URI, and a URI can't imply scopes; use a wider pattern instead")]
     ImplyingUri(ScopeName),
 }
 

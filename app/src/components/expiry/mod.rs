@@ -55,7 +55,7 @@ impl End {
     pub fn phrase(self) -> Option<String> {
         match self {
             Self::At(end) => Some(format!("until {}", day(end))),
-            Self::Never => Some("without an end".to_owned()),
+            Self::Never => Some("with no expiration".to_owned()),
             Self::Open => None,
         }
     }
@@ -117,7 +117,7 @@ pub fn ExpiryField(
             {error}
             <div class="choices">{radios}</div>
             <div class="expiry-date">
-                <label class="label" for="expires_date">"Last day, UTC"</label>
+                <label class="label" for="expires_date">"Last day (UTC)"</label>
                 <input class="input" type="date" id="expires_date" name="expires_date"
                     value=initial.date min=first.map(iso_date) max=last.map(iso_date)
                     on:input=move |event| {
@@ -136,14 +136,15 @@ pub fn ExpiryField(
 /// Renders the exact expiry that a choice results in.
 fn told(end: End, live: bool) -> impl IntoView {
     match end {
-        End::Never => "Works until somebody deletes or disables it.".into_any(),
-        End::Open => "Choose the last day on which it works.".into_any(),
+        End::Never => "Works until it is deleted or disabled.".into_any(),
+        End::Open => "Choose the last day the token works.".into_any(),
         End::At(end) => match live.then(|| local(end)).flatten() {
             Some(local) => {
                 let utc = exact(end);
-                view! { "Ends "<strong>{local}</strong>{format!(" local time, {utc}")} }.into_any()
+                view! { "Expires "<strong>{local}</strong>{format!(" local time ({utc})")} }
+                    .into_any()
             }
-            None => view! { "Ends "<strong>{exact(end)}</strong> }.into_any(),
+            None => view! { "Expires "<strong>{exact(end)}</strong> }.into_any(),
         },
     }
 }

@@ -39,10 +39,10 @@ pub fn offers(policy: &Policy, now: OffsetDateTime) -> Vec<Offer> {
         .collect();
     if let Some(end) = policy.default_expiry(now).filter(|_| preset.is_none()) {
         // A default that is not a whole number of days cannot be labelled in days.
-        let label = "Default of this workspace".to_owned();
+        let label = "Workspace default".to_owned();
         offers.insert(0, Offer { value: "default".to_owned(), label, end: Some(end) });
     }
-    offers.push(Offer { value: DATE.to_owned(), label: "On a date".to_owned(), end: None });
+    offers.push(Offer { value: DATE.to_owned(), label: "Custom date".to_owned(), end: None });
     if policy.permits_never() {
         offers.push(Offer { value: NEVER.to_owned(), label: "Never".to_owned(), end: None });
     }

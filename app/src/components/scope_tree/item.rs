@@ -73,7 +73,7 @@ pub fn ScopeItem(
     };
     let note = move || match mark.get() {
         Mark::Included(by) if tree.live.get() => format!("included with {by}"),
-        _ if withheld => "you may not put this on tokens".to_owned(),
+        _ if withheld => "you can't grant this scope".to_owned(),
         _ => brings.clone(),
     };
     let announcer = use_announcer();

@@ -38,11 +38,11 @@ pub fn ScopeList(
         .map(|(index, catalogue)| audience(&catalogue, index, &chosen, groups))
         .collect_view();
     let parts =
-        beside("parts", "Parts of patterns", "A part of a pattern that its catalogue has.", parts);
+        beside("parts", "Covered by patterns", "Matches a pattern in this API's catalogue.", parts);
     let retired = beside(
         "retired",
-        "No longer known",
-        "The catalogue does not know this scope any more: it grants nothing.",
+        "No longer in the catalogue",
+        "This scope was removed from its API's catalogue and grants nothing.",
         retired,
     );
     view! {

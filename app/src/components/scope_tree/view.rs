@@ -109,7 +109,7 @@ pub fn ScopeTree(
             aria-describedby=described_by>
             <legend class="label">"Scopes"</legend>
             <p class="field-hint" id="scopes-hint">
-                "What the token may do. Nothing is allowed that is not ticked."
+                "Select what the token can do. Everything else is refused."
             </p>
             {error}
             <div class="scope-box">
@@ -176,8 +176,8 @@ fn Toolbar(tree: Tree, open_groups: OpenGroups, count: Memo<(usize, usize)>) -> 
 /// Returns the reason why no scope is shown.
 fn none_text(filter: &Filter) -> String {
     match filter.words.trim() {
-        "" => "No scope is selected yet.".to_owned(),
-        words if filter.selected_only => format!("No selected scope matches “{words}”."),
-        words => format!("No scope matches “{words}”."),
+        "" => "No scopes selected yet.".to_owned(),
+        words if filter.selected_only => format!("No selected scopes match “{words}”."),
+        words => format!("No scopes match “{words}”."),
     }
 }

@@ -48,7 +48,7 @@ pub fn Snippets(
     });
     view! {
         <section class="snippets" aria-labelledby="snippets-title">
-            <h2 class="section-title" id="snippets-title">"Use it"</h2>
+            <h2 class="section-title" id="snippets-title">"Use the token"</h2>
             <div class="snippets-bar">
                 <fieldset class="tabs">
                     <legend class="visually-hidden">"Language"</legend>

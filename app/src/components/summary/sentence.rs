@@ -59,7 +59,7 @@ pub fn sentence(subject: &Subject, audiences: &[Catalogue], chosen: &Chosen) -> 
     };
     let mut parts = vec![Part::Strong(name)];
     if granted.is_empty() {
-        parts.push(Part::Text(" can do nothing yet: it has no scope.".to_owned()));
+        parts.push(Part::Text(" can't do anything yet: no scopes are selected.".to_owned()));
         return parts;
     }
     parts.push(Part::Text(" can ".to_owned()));
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn token_without_scope_can_do_nothing_yet() {
-        assert_eq!(text(&[]), "deploy-bot can do nothing yet: it has no scope.");
+        assert_eq!(text(&[]), "deploy-bot can't do anything yet: no scopes are selected.");
     }
 
     #[test]

@@ -57,12 +57,12 @@ fn Invite(
     let (title, note) = if adds_at_once {
         (
             "Add a member",
-            "You manage the instance: an existing user becomes a member at once, without an invitation.",
+            "As an instance administrator, you add existing users directly, without an invitation.",
         )
     } else {
         (
             "Invite a person",
-            "Tessera sends no e-mail. Ask the person to sign in with this address and accept within seven days.",
+            "Tessera doesn't send e-mail. Ask the person to sign in with this address and accept within seven days.",
         )
     };
     view! {
@@ -76,7 +76,7 @@ fn Invite(
                         autocomplete="off" required=true/>
                     <RoleField/>
                     <Field name="grants" label="Scopes for their tokens" optional=true
-                        help="Patterns such as rivers:*, separated by spaces. Leave this empty to use the role's scopes."/>
+                        help="Patterns such as rivers:*, separated by spaces. Leave empty to use the scopes of the role."/>
                     <div class="form-actions"><SubmitButton>{title}</SubmitButton></div>
                 </EnhancedForm>
             </div>
@@ -154,7 +154,7 @@ fn RoleField() -> impl IntoView {
 fn row(invitation: Invitation, page: &str, now: OffsetDateTime) -> impl IntoView + use<> {
     let action = format!("{page}/{}/revoke", invitation.id);
     let grants = match &invitation.grants {
-        None => "By role".to_owned(),
+        None => "From role".to_owned(),
         Some(patterns) if patterns.is_empty() => "None".to_owned(),
         Some(patterns) => patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
     };

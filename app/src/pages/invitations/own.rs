@@ -18,7 +18,7 @@ use crate::{
 pub fn InvitationsPage() -> impl IntoView {
     let invitations = Resource::new(|| (), |()| load_invitations());
     let lead =
-        "Workspaces that you can join. Nobody can make tokens in your name before you accept.";
+        "Workspaces you can join. No one can create tokens that act as you until you accept.";
     view! {
         <PageHead title="Invitations" lead=lead.into_any()/>
         <Loaded resource=invitations view=list/>
@@ -31,7 +31,7 @@ fn list(own: OwnInvitations) -> impl IntoView {
         return Either::Left(view! {
             <Empty title="No open invitations">
                 <p>
-                    "An invitation expires after seven days. Ask an administrator of the workspace to invite you again."
+                    "Invitations expire after seven days. Ask an administrator of the workspace to invite you again."
                 </p>
                 <p><a class="button" href="/workspaces">"Go to workspaces"</a></p>
             </Empty>
@@ -46,15 +46,15 @@ fn list(own: OwnInvitations) -> impl IntoView {
 fn inviter(invited_by: UserSummary, token: Option<InvitingToken>) -> impl IntoView {
     let Some(InvitingToken { name, made_by, .. }) = token else {
         return Either::Left(view! {
-            <bdi>{invited_by.name}</bdi>" ("{invited_by.email}") invites you."
+            <bdi>{invited_by.name}</bdi>" ("{invited_by.email}") invited you."
         });
     };
     let made_by = made_by.map_or_else(
-        || Either::Left("an operator of the server"),
+        || Either::Left("a server operator"),
         |maker| Either::Right(view! { <bdi>{maker.name}</bdi>" ("{maker.email}")" }),
     );
     Either::Right(view! {
-        "The token “"<bdi>{name}</bdi>"”, made by "{made_by}", invites you. It acts for "
+        "The token “"<bdi>{name}</bdi>"”, created by "{made_by}", invited you. It acts as "
         <bdi>{invited_by.name}</bdi>" ("{invited_by.email}")."
     })
 }

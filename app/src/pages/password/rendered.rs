@@ -24,7 +24,7 @@ const FIELDS: &[FieldName] = &[
 const RULE: &str = "At least 15 characters, such as four or more unrelated words.";
 
 /// The text of the page for a link that no longer works.
-const DEAD: &str = "A link to choose a password works once and for 24 hours, and a newer link replaces it. Ask an administrator of this instance for a new one.";
+const DEAD: &str = "A password link works once, within 24 hours, and only until a newer link replaces it. Ask an instance administrator for a new one.";
 
 /// The page that changes the visitor's own password.
 #[component]
@@ -41,7 +41,7 @@ fn ChangeForm(account: OwnAccount) -> impl IntoView {
             Some("An administrator chose your password. Choose a new one to continue.")
         }
         OwnAccount { password_is_weak: true, .. } => Some(
-            "Your password is too short or too easy to guess for a new one. It still works; please choose a better one.",
+            "Your password is too short or too easy to guess. It still works, but choose a stronger one.",
         ),
         _ => None,
     };
@@ -53,7 +53,9 @@ fn ChangeForm(account: OwnAccount) -> impl IntoView {
             </div>
         }
     });
-    let lead = "When you change it, your other sessions end. You stay signed in here.".into_any();
+    let lead =
+        "Changing your password signs you out of your other sessions. You stay signed in here."
+            .into_any();
     view! {
         <PageHead title="Password" lead/>
         // The outer box is as wide as the heading, so that the form aligns with it.
@@ -113,7 +115,9 @@ pub fn ResetPasswordPage() -> impl IntoView {
 
 #[component]
 fn ResetForm(action: String, email: String) -> impl IntoView {
-    let lead = view! { "For "<strong>{email.clone()}</strong>". Afterwards, sign in with the new password." }.into_any();
+    let lead =
+        view! { "Set a new password for "<strong>{email.clone()}</strong>", then sign in with it." }
+            .into_any();
     view! {
         <AuthCard title="Choose your password" lead>
             <EnhancedForm action fields=FIELDS button="Set password">

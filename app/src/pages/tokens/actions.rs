@@ -34,7 +34,7 @@ pub fn RowMenu(
     let grace = token.grace_until.map(|_| {
         view! {
             <PostItem token=token.clone() paths=paths.clone() place=place.clone() what="end-grace"
-                label="End the older secret" glyph=Glyph::Clock
+                label="Revoke old secret" glyph=Glyph::Clock
                 notice=Notice::GraceEnded { name: name.clone() }/>
         }
     });

@@ -90,14 +90,14 @@ fn Create(form: TokenForm, workspace: String, search: String) -> impl IntoView {
             true
         } else if minted.with_untracked(Option::is_some) {
             kept.get_untracked()
-                || confirm("The token cannot be shown again. Leave without copying it?")
+                || confirm("You won't be able to see this token again. Leave without copying it?")
         } else {
-            !typed.get_untracked() || confirm("Discard what you have filled in?")
+            !typed.get_untracked() || confirm("Discard what you entered?")
         }
     });
     let on_done = Callback::new(move |outcome| match outcome {
         Outcome::Minted(new) => {
-            announcer.say("The token is created. Copy it now.");
+            announcer.say("Token created. Copy it now.");
             minted.set(Some(new));
             version.bump();
         }
@@ -165,11 +165,11 @@ fn Already(list: String, new: String) -> impl IntoView {
         <div class="panel-body">
             <div class="notice notice-warning" role="alert" tabindex="-1" node_ref=notice>
                 <Icon glyph=Glyph::Warning/>
-                <p>"This form has created its token before. It was not created a second time."</p>
+                <p>"This form already created its token. No second token was created."</p>
             </div>
             <p>
-                "The secret was shown once, with the first answer, and cannot be shown again. If you \
-                 did not copy it, delete that token and add another."
+                "The secret was shown once, when the token was created, and can't be shown again. If \
+                 you didn't copy it, delete that token and add another one."
             </p>
         </div>
         <footer class="panel-foot form-actions">

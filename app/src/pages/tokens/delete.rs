@@ -35,17 +35,17 @@ fn Question(detail: TokenDetail, place: Place) -> impl IntoView {
             <p>
                 "Not sure? "
                 <a href=href><Icon glyph=Glyph::Pause/>" Disable it instead"</a>
-                ": that can be taken back."
+                ". You can enable it again later."
             </p>
         }
     });
     view! {
-        <Panel title=format!("Delete {name}?") close_href=list.clone() size="panel-small">
+        <Panel title=format!("Delete “{name}”?") close_href=list.clone() size="panel-small">
             <Confirm action=paths.action(token.id, "delete") cancel_href=list label="Delete token"
                 on_done>
                 <p>
-                    "A token can never be used again once it has been deleted. Programs that still \
-                     send it are refused from that moment on."
+                    "A token can never be used again once it has been deleted. Requests \
+                     that still use it are refused immediately."
                 </p>
                 <dl class="facts facts-box">
                     <div>
@@ -60,7 +60,7 @@ fn Question(detail: TokenDetail, place: Place) -> impl IntoView {
                 </dl>
                 <label class="check-row">
                     <input class="checkbox" type="checkbox" name="children" value="true"/>
-                    <span>" Delete the tokens that it made, too"</span>
+                    <span>" Also delete the tokens created with it"</span>
                 </label>
                 {instead}
             </Confirm>

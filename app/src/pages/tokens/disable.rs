@@ -26,12 +26,12 @@ fn Question(detail: TokenDetail, place: Place) -> impl IntoView {
     let name = token.name.clone();
     let on_done = back_to_list(list.clone(), Notice::TokenDisabled { name: name.clone() });
     view! {
-        <Panel title=format!("Disable {name}?") close_href=list.clone() size="panel-small">
+        <Panel title=format!("Disable “{name}”?") close_href=list.clone() size="panel-small">
             <Confirm action=paths.action(token.id, "disable") cancel_href=list
                 label="Disable token" glyph=Glyph::Pause on_done>
                 <p>
-                    "Programs that send it are refused until somebody enables it again. Nothing \
-                     else about it changes."
+                    "Requests that use it are refused until you enable it again. Nothing else \
+                     changes."
                 </p>
                 <dl class="facts facts-box">
                     <div>
@@ -45,7 +45,7 @@ fn Question(detail: TokenDetail, place: Place) -> impl IntoView {
                 </dl>
                 <label class="check-row">
                     <input class="checkbox" type="checkbox" name="children" value="true"/>
-                    <span>" Disable the tokens that it made, too"</span>
+                    <span>" Also disable the tokens created with it"</span>
                 </label>
             </Confirm>
         </Panel>

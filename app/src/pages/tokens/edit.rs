@@ -51,8 +51,8 @@ fn Edit(detail: TokenDetail, place: Place) -> impl IntoView {
     let rate = token.rate_limit.map(|limit| limit.to_string()).unwrap_or_default();
     let ranges: Vec<_> = token.ip_allow.iter().map(ToString::to_string).collect();
     view! {
-        <Panel title=format!("Edit {name}") close_href=list.clone() size="panel-wide">
-            <EnhancedForm action class="panel-form" fields=FIELDS button="Save" state=state on_done>
+        <Panel title=format!("Edit “{name}”") close_href=list.clone() size="panel-wide">
+            <EnhancedForm action class="panel-form" fields=FIELDS button="Save changes" state=state on_done>
                 // The version lets the server refuse the change if the token has changed since this
                 // page was loaded.
                 <input type="hidden" name="version" value=token.version.to_string()/>
@@ -63,7 +63,7 @@ fn Edit(detail: TokenDetail, place: Place) -> impl IntoView {
                     <EndField token=token.clone() policy now/>
                     <Field name="ip_allow" label="Allowed addresses" autocomplete="off"
                         optional=true placeholder="10.0.0.0/8, 2001:db8::/32"
-                        help="Addresses or ranges, separated by commas. Empty: from anywhere."
+                        help="IP addresses or ranges, separated by commas. Leave empty to allow any address."
                         value=ranges.join(", ")/>
                     <Field name="rate_limit" label="Rate limit" autocomplete="off" optional=true
                         placeholder="600/60s" help=RATE_HELP value=rate/>
@@ -71,7 +71,7 @@ fn Edit(detail: TokenDetail, place: Place) -> impl IntoView {
                 </div>
                 <footer class="panel-foot form-actions">
                     <SubmitButton>
-                        <span>{move || if state.is_pending() { "Saving…" } else { "Save" }}</span>
+                        <span>{move || if state.is_pending() { "Saving…" } else { "Save changes" }}</span>
                     </SubmitButton>
                     <a class="button" href=list>"Cancel"</a>
                 </footer>
@@ -86,7 +86,7 @@ fn EndField(token: Token, policy: Policy, now: OffsetDateTime) -> impl IntoView 
     let control = Control::new("expires", "expires_at", true);
     let Control { id, name, described_by, invalid, value, .. } = control.clone();
     let chosen = value.unwrap_or_else(|| KEEP.to_owned());
-    let kept = token.expires_at.map_or_else(|| "never".to_owned(), day);
+    let kept = token.expires_at.map_or_else(|| "“Never”".to_owned(), day);
     let (first, last) = date_bounds(&policy, now);
     let option = move |value: String, label: String| {
         let selected = value == chosen;
@@ -104,14 +104,14 @@ fn EndField(token: Token, policy: Policy, now: OffsetDateTime) -> impl IntoView 
         .collect_view();
     view! {
         <FieldFrame control label="Expiration"
-            help=Some("A token lives no longer than the rules of its workspace allow, counted from when its secret was made.".to_owned())>
+            help=Some("The maximum lifetime of the workspace counts from when the current secret was created.".to_owned())>
             <div class="end-row">
                 <select class="select" id=id name=name aria-describedby=described_by aria-invalid=invalid>
-                    {option(KEEP.to_owned(), format!("As it is: {kept}"))}
+                    {option(KEEP.to_owned(), format!("Keep {kept}"))}
                     {options}
                 </select>
                 <label class="end-date">
-                    <span class="label">"Last day, UTC, for “On a date”"</span>
+                    <span class="label">"Last day for “Custom date” (UTC)"</span>
                     <input class="input" type="date" name="expires_date"
                         min=first.map(iso_date) max=last.map(iso_date)/>
                 </label>
@@ -152,7 +152,7 @@ fn ScopesLeft(token: Token) -> impl IntoView {
         <fieldset class="field" id="scopes" tabindex="-1">
             <legend class="label">"Scopes"</legend>
             <p class="field-hint">
-                "Untick what it no longer needs. Scopes cannot be added: make another token for more."
+                "Clear the scopes that the token no longer needs. To add scopes, create another token."
             </p>
             {move || error.get().map(|text| view! { <p class="field-error">{text}</p> })}
             {audiences}

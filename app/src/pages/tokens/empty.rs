@@ -26,8 +26,8 @@ pub fn NoTokens(
             <EmptyArt/>
             <h2 id="empty-title">{title}</h2>
             <p>
-                "A token lets a program call your API as its user, limited to the scopes that you \
-                 tick and until the day that you choose."
+                "A token lets a program call your API as the token's owner. It is limited to the \
+                 scopes and the expiration that you choose."
             </p>
             <p class="empty-actions">
                 {move || reach.get().manages().then(|| view! {
@@ -58,16 +58,19 @@ pub fn NoMatch(
     let clear = paths.list(&Place { sort: place.sort, ..Place::default() });
     let q = place.q.clone();
     let searched =
-        (!q.is_empty()).then(|| view! { " has “"<bdi>{q}</bdi>"” in its name, hint or owner" });
+        (!q.is_empty()).then(|| view! { " with “"<bdi>{q}</bdi>"” in the name, hint or owner" });
     let state = place.state.map(|state| {
-        let joint = if place.q.is_empty() { " has the status " } else { " with the status " };
+        let joint = if place.q.is_empty() { " with status " } else { " and status " };
         view! { {joint}<strong>{status::label(state)}</strong> }
     });
     let (heading, sentence) = if place.is_filtered() {
-        let unused = place.never_used.then_some(" that was never used");
-        ("No token matches", view! { "No token"{unused}{searched}{state}"." }.into_any())
+        let unused = place.never_used.then_some(" unused");
+        (
+            "No matching tokens",
+            view! { "There are no"{unused}" tokens"{searched}{state}"." }.into_any(),
+        )
     } else {
-        ("This page is empty", "The tokens that were here have been deleted since.".into_any())
+        ("This page is empty", "The tokens on this page have been deleted.".into_any())
     };
     view! {
         <section class="empty empty-small" aria-labelledby="empty-title">

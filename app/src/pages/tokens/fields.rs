@@ -24,7 +24,7 @@ pub fn UserField(
             <div class="field">
                 <p class="label">"Acts as"</p>
                 <p><bdi>{me.name}</bdi>" (you)"</p>
-                <p class="field-hint">"The token can never do more than you."</p>
+                <p class="field-hint">"The token can't do more than you can."</p>
             </div>
         });
     }
@@ -52,7 +52,7 @@ pub fn UserField(
     let Control { id, name, described_by, invalid, .. } = control.clone();
     Either::Right(view! {
         <FieldFrame control label="Acts as"
-            help=Some("The token can never do more than this user.".to_owned())>
+            help=Some("The token can't do more than this user can.".to_owned())>
             <select class="select" id=id name=name aria-describedby=described_by
                 aria-invalid=invalid on:change=move |event| user.set(event_target_value(&event))>
                 {first}
@@ -122,7 +122,7 @@ pub fn AudienceField(
             aria-describedby=described_by>
             <legend class="label">"APIs"</legend>
             <p class="field-hint" id="audiences-hint">
-                "Where the token is accepted. Every other API refuses it."
+                "The APIs that accept the token. All others refuse it."
             </p>
             {error}
             <div class="check-cards">{cards}</div>
@@ -131,7 +131,8 @@ pub fn AudienceField(
 }
 
 /// The help text of the rate limit field.
-pub const RATE_HELP: &str = "Uses in a time: 600/60s, 10000/1h. Empty: as often as anybody likes.";
+pub const RATE_HELP: &str =
+    "Uses per period, such as 600/60s or 10000/1h. Leave empty for no limit.";
 
 /// The restrictions on where and how often the token may be used.
 #[component]
@@ -182,7 +183,7 @@ pub fn Restrictions(
             <div class="disclosure-body">
                 <Field name="ip_allow" label="Allowed addresses" autocomplete="off" optional=true
                     placeholder="10.0.0.0/8, 2001:db8::/32"
-                    help="Addresses or ranges, separated by commas. Empty: from anywhere."
+                    help="IP addresses or ranges, separated by commas. Leave empty to allow any address."
                     value=first on_input/>
                 <Field name="rate_limit" label="Rate limit" autocomplete="off" optional=true
                     placeholder="600/60s" help=RATE_HELP value=first_rate on_input=on_rate/>

@@ -134,7 +134,7 @@ pub fn CreateForm(
                     <FormSummary/>
                     {(!unknown.is_empty()).then(|| unknown_scopes(&unknown))}
                     <Field name="name" label="Name" required=true autocomplete="off"
-                        help="Say what uses it, for example deploy-bot." value=draft.name.clone()
+                        help="Name the program that uses the token, such as deploy-bot." value=draft.name.clone()
                         on_input=name/>
                     <TextArea name="description" label="Description" rows=2 optional=true
                         value=draft.description.clone()/>
@@ -163,7 +163,7 @@ pub fn CreateForm(
                     }>
                     "Cancel"
                 </a>
-                <p class="panel-foot-note">"The token is shown once, right after."</p>
+                <p class="panel-foot-note">"You'll see the token once, on the next screen."</p>
             </footer>
         </EnhancedForm>
     }
@@ -175,8 +175,7 @@ fn unknown_scopes(names: &[String]) -> impl IntoView + use<> {
         <div class="notice notice-warning" role="note">
             <Icon glyph=Glyph::Warning/>
             <p>
-                "The link that led here names scopes that are not known, or that you may not put on \
-                 tokens: "<bdi>{names}</bdi>"."
+                "The link you followed names scopes that don't exist or that you can't grant: "<bdi>{names}</bdi>"."
             </p>
         </div>
     }

@@ -163,14 +163,14 @@ fn Head(
         TokenReach::Own => (
             "Your API tokens",
             "Your tokens in ",
-            ". Each one acts as you, within its scopes. Nobody else’s are shown.",
+            ". Each token acts as you, within its scopes. You don't see anyone else's tokens.",
         ),
         TokenReach::Read => (
             "API Tokens",
             "Tokens of ",
-            ". You see them; administrators of the workspace manage them.",
+            ". You can view them; administrators of the workspace manage them.",
         ),
-        _ => ("API Tokens", "Tokens of ", ". Each one acts as its user, within its scopes."),
+        _ => ("API Tokens", "Tokens of ", ". Each token acts as its owner, within its scopes."),
     };
     view! {
         <div class="page-head">
@@ -299,7 +299,7 @@ fn count_text(list: Option<&TokenList>, place: &Place) -> String {
         (1, false) => "1 match".to_owned(),
         (_, false) => format!("{found} matches"),
     };
-    let unused = if place.never_used { " never used" } else { "" };
+    let unused = if place.never_used { ", never used" } else { "" };
     format!("{matches}{unused} · {quota}")
 }
 
@@ -319,12 +319,11 @@ fn quota_text(total: i64, quota: Option<Quota>) -> String {
 fn quota_warning(Quota { used, limit }: Quota) -> Option<String> {
     if used >= limit {
         return Some(format!(
-            "All {limit} tokens that there may be are made. Delete one that is no longer needed \
-             before you add another."
+            "The token limit of {limit} is reached. Delete unused tokens or ask an administrator to \
+             raise it."
         ));
     }
-    (used * 10 >= limit * 9)
-        .then(|| format!("{used} of the {limit} tokens that there may be are made."))
+    (used * 10 >= limit * 9).then(|| format!("Close to the token limit: {used} of {limit} tokens."))
 }
 
 #[cfg(test)]
@@ -347,6 +346,6 @@ mod tests {
         let warning = |used| quota_warning(Quota { used, limit: 200 });
         assert_eq!(warning(179), None);
         assert!(warning(180).is_some());
-        assert!(warning(200).is_some_and(|text| text.starts_with("All 200")));
+        assert!(warning(200).is_some_and(|text| text.starts_with("The token limit of 200")));
     }
 }

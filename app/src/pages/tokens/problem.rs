@@ -18,13 +18,13 @@ pub fn ProblemPanel(
     let list = Paths::new(&use_workspace_slug().get_untracked()).list(&place);
     let title = match problem.code {
         ProblemCode::NotFound if !use_token_id().get_untracked().is_empty() => {
-            "There is no such token".to_owned()
+            "Token not found".to_owned()
         }
-        ProblemCode::NotFound => "There is no such page".to_owned(),
+        ProblemCode::NotFound => "Page not found".to_owned(),
         _ => problem.title.clone(),
     };
     let id = problem.request_id.clone().map(|id| {
-        view! { <p class="error-id">"Request "<code>{id}</code></p> }
+        view! { <p class="error-id">"Request ID: "<code>{id}</code></p> }
     });
     view! {
         <Panel title close_href=list.clone() size="panel-small">

@@ -41,7 +41,7 @@ fn Question(detail: TokenDetail, place: Place) -> impl IntoView {
             if shown.with(Option::is_some) {
                 name.clone()
             } else {
-                format!("Show the secret of {name}?")
+                format!("Show the secret of “{name}”?")
             }
         })
     };
@@ -55,7 +55,7 @@ fn Question(detail: TokenDetail, place: Place) -> impl IntoView {
             <Confirm action=action.clone() cancel_href=list.clone() label="Show secret"
                 glyph=Glyph::Eye on_done>
                 <p>
-                    "Whoever sees it can use the token. The audit log keeps that you asked for it."
+                    "Anyone who has the secret can use the token. The audit log will record that you viewed it."
                 </p>
             </Confirm>
         }),

@@ -18,15 +18,15 @@ use crate::{
     posted::{Minted, Outcome, use_posted},
 };
 
-const FIELDS: &[FieldName] = &[FieldName::new("grace_s", "The older secret")];
+const FIELDS: &[FieldName] = &[FieldName::new("grace_s", "Old secret")];
 
 /// The options for the older secret: the submitted value, the label and a note.
 const GRACE: [(&str, &str, &str); 5] = [
-    ("0", "Ends now", "Programs that still send it are refused at once."),
+    ("0", "Stops working now", "Requests that still use it are refused immediately."),
     ("3600", "Works for 1 hour", ""),
     ("86400", "Works for 24 hours", ""),
     ("604800", "Works for 7 days", ""),
-    ("first-use", "Ends with the new one’s first use", "After 7 days at the latest."),
+    ("first-use", "Works until the new secret is first used", "For at most 7 days."),
 ];
 const PRESET: &str = "86400";
 
@@ -49,7 +49,7 @@ fn Rotate(detail: TokenDetail, place: Place) -> impl IntoView {
     let announcer = use_announcer();
     let on_done = Callback::new(move |outcome| {
         if let Outcome::Minted(new) = outcome {
-            announcer.say("The token is rotated. Copy the new secret now.");
+            announcer.say("Token rotated. Copy the new secret now.");
             minted.set(Some(new));
             version.bump();
         }
@@ -58,7 +58,9 @@ fn Rotate(detail: TokenDetail, place: Place) -> impl IntoView {
         minted.with_untracked(Option::is_none)
             || kept.get_untracked()
             || window()
-                .confirm_with_message("The secret cannot be shown again. Leave without copying it?")
+                .confirm_with_message(
+                    "You won't be able to see this secret again. Leave without copying it?",
+                )
                 .unwrap_or(true)
     });
     let name = token.name.clone();
@@ -68,7 +70,7 @@ fn Rotate(detail: TokenDetail, place: Place) -> impl IntoView {
             if minted.with(Option::is_some) {
                 "New secret".to_owned()
             } else {
-                format!("Rotate {name}")
+                format!("Rotate “{name}”")
             }
         })
     };
@@ -101,14 +103,15 @@ fn RotateForm(
             <input type="hidden" name="version" value=version.to_string()/>
             <div class="panel-body">
                 <p>
-                    "The token keeps its name, scopes and everything else, and gets a new secret. The \
-                     older secret can go on working for a while, so that programs can be changed over."
+                    "The token gets a new secret, and its lifetime starts again. Its name, scopes and \
+                     other settings stay the same. The old secret can keep working for a while, so \
+                     that you can update your programs."
                 </p>
                 <Grace state/>
                 <label class="check-row">
                     <input class="checkbox" type="checkbox" name="children" value="true"
                         checked={state.value("children").is_some()}/>
-                    <span>" Also disable tokens made with this one. Choose this if its secret may have leaked."</span>
+                    <span>" Also disable the tokens created with it. Choose this if its secret may have leaked."</span>
                 </label>
             </div>
             <footer class="panel-foot form-actions">
@@ -116,7 +119,7 @@ fn RotateForm(
                     <span>{move || if state.is_pending() { "Rotating…" } else { "Rotate" }}</span>
                 </SubmitButton>
                 <a class="button" href=cancel_href>"Cancel"</a>
-                <p class="panel-foot-note">"The new secret is shown once, right after."</p>
+                <p class="panel-foot-note">"You'll see the new secret once, on the next screen."</p>
             </footer>
         </EnhancedForm>
     }
@@ -150,7 +153,7 @@ fn Grace(state: FormState) -> impl IntoView {
         .collect_view();
     view! {
         <fieldset class="field" id="grace_s" tabindex="-1">
-            <legend class="label">"The older secret"</legend>
+            <legend class="label">"Old secret"</legend>
             <div class="choices choices-wide">{radios}</div>
         </fieldset>
     }

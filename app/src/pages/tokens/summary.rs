@@ -69,11 +69,11 @@ pub fn Summary(
     let ends = move || match end.get() {
         End::At(end) => day(end),
         End::Never => "Never".to_owned(),
-        End::Open => "Not chosen yet".to_owned(),
+        End::Open => "Not selected yet".to_owned(),
     };
     let (workspace, holder) = form.with_value(|form| {
         let own = form.overview.reach == TokenReach::Own;
-        let holder = if own { "you" } else { "the chosen user" };
+        let holder = if own { "you" } else { "the selected user" };
         (form.overview.workspace.name.to_string(), holder)
     });
     view! {
@@ -84,8 +84,8 @@ pub fn Summary(
                 fallback=move || view! {
                     <p class="summary-text">
                         "The token acts as "{holder}" in "<em><bdi>{workspace.clone()}</bdi></em>
-                        ". It can do what is ticked and what that includes, nothing else, and only \
-                         at the chosen APIs."
+                        ". It can use only the selected scopes and the scopes they include, at \
+                         the selected APIs."
                     </p>
                 }
             >
@@ -94,7 +94,7 @@ pub fn Summary(
                     <div><dt>"Acts as"</dt><dd><bdi>{user}</bdi></dd></div>
                     <div><dt>"APIs"</dt><dd>{apis}</dd></div>
                     <div><dt>"Scopes"</dt><dd>{scopes}</dd></div>
-                    <div><dt>"Ends"</dt><dd>{ends}</dd></div>
+                    <div><dt>"Expires"</dt><dd>{ends}</dd></div>
                 </dl>
             </Show>
         </aside>

@@ -138,7 +138,7 @@ fn NeverUsed(place: Memo<Place>, paths: Memo<Paths>) -> impl IntoView {
             let all = paths.with(|paths| paths.list(&all));
             view! {
                 <input type="hidden" name="never_used" value="true"/>
-                <a class="button" href=all>"Used ones, too"</a>
+                <a class="button" href=all>"Show used tokens"</a>
             }
         })
     }

@@ -66,7 +66,7 @@ fn Facts(token: Token, catalogues: Vec<Catalogue>, now: OffsetDateTime) -> impl 
         })
         .collect_view();
     let addresses = if token.ip_allow.is_empty() {
-        Either::Left("From anywhere")
+        Either::Left("Any address")
     } else {
         Either::Right(
             token
@@ -77,7 +77,7 @@ fn Facts(token: Token, catalogues: Vec<Catalogue>, now: OffsetDateTime) -> impl 
         )
     };
     let rate = token.rate_limit.map(|limit| {
-        let text = format!("{} uses in {} s", limit.limit(), limit.window_s());
+        let text = format!("{} uses per {} s", limit.limit(), limit.window_s());
         view! { <div><dt>"Rate limit"</dt><dd>{text}</dd></div> }
     });
     let start = token.not_before.map(|at| {
@@ -87,19 +87,19 @@ fn Facts(token: Token, catalogues: Vec<Catalogue>, now: OffsetDateTime) -> impl 
         let hint = token.older_hint.clone().unwrap_or_default();
         view! {
             <div>
-                <dt>"Older secret"</dt>
+                <dt>"Old secret"</dt>
                 <dd><code class="hint">{hint}</code>" works until "<Moment at=until now/></dd>
             </div>
         }
     });
     let parent = token.parent.map(|parent| {
-        view! { <div><dt>"Made by token"</dt><dd><code>{parent.to_string()}</code></dd></div> }
+        view! { <div><dt>"Created with token"</dt><dd><code>{parent.to_string()}</code></dd></div> }
     });
     let disabled = token.disabled_by.as_ref().map(|stop| {
         view! { <div><dt>"Disabled by"</dt><dd><bdi>{stopped_by(stop)}</bdi></dd></div> }
     });
     let ended = token.ended_by.as_ref().map(|stop| {
-        view! { <div><dt>"End set by"</dt><dd><bdi>{stopped_by(stop)}</bdi></dd></div> }
+        view! { <div><dt>"Expiration set by"</dt><dd><bdi>{stopped_by(stop)}</bdi></dd></div> }
     });
     let rotated = token.rotated_at.map(|at| {
         view! { <div><dt>"Rotated"</dt><dd><Moment at now/></dd></div> }
@@ -107,8 +107,8 @@ fn Facts(token: Token, catalogues: Vec<Catalogue>, now: OffsetDateTime) -> impl 
     let reused = token.reused_at.map(|at| {
         view! {
             <div>
-                <dt>"Reuse"</dt>
-                <dd class="alarm">"A replaced secret was presented "<Moment at now/></dd>
+                <dt>"Secret reuse"</dt>
+                <dd class="alarm">"A replaced secret was sent "<Moment at now/></dd>
             </div>
         }
     });
@@ -142,10 +142,10 @@ fn Facts(token: Token, catalogues: Vec<Catalogue>, now: OffsetDateTime) -> impl 
             {older}
             {reused}
             <div><dt>"APIs"</dt><dd>{apis}</dd></div>
-            <div><dt>"Addresses"</dt><dd>{addresses}</dd></div>
+            <div><dt>"Allowed addresses"</dt><dd>{addresses}</dd></div>
             {rate}
             {tags}
-            <div><dt>"Id"</dt><dd><code>{token.id.to_string()}</code></dd></div>
+            <div><dt>"ID"</dt><dd><code>{token.id.to_string()}</code></dd></div>
         </dl>
     }
 }

@@ -147,7 +147,7 @@ async fn token_holds_only_so_many_scopes_whichever_way_it_is_made(pool: PgPool) 
         let Err(ServiceError::Invalid(errors)) = tokens.create(&ada, &home, draft).await else {
             panic!("{field}")
         };
-        let message = "must have at most 1000 scopes; these are 1001";
+        let message = "must have at most 1000 scopes; there are 1001";
         assert_eq!(errors, [FieldError::new(field, message)]);
     }
     let row = json!({

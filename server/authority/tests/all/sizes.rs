@@ -81,9 +81,7 @@ async fn names_of_held_scopes_have_only_so_many_bytes_whichever_way_a_token_is_m
     let flat =
         |count| TokenDraft { audiences: vec!["tables".into()], scopes: parts(count), ..draft(&[]) };
     let message = |bytes: usize| {
-        format!(
-            "must have scopes whose names have at most 65536 bytes together; these have {bytes}"
-        )
+        format!("must have scope names of at most 65536 bytes in total; these have {bytes}")
     };
     for (field, draft) in [("grants", holding(parts(WIDEST + 1))), ("scopes", flat(WIDEST + 1))] {
         let Err(ServiceError::Invalid(errors)) = tokens.create(&ada, &home, draft).await else {

@@ -406,7 +406,7 @@ async fn policy_applies_to_imports(pool: PgPool) {
         mistakes(world.import(&ada, &taken).await),
         [
             "rows[1].name is in use by another token of this workspace",
-            "rows[2].expires_at tokens of this workspace must expire",
+            "rows[2].expires_at must be set: tokens of this workspace must expire",
         ]
     );
     let twins = [line("a", "same", ""), line("b", "Same ", "")].concat();
