@@ -80,7 +80,7 @@ test("a person accepts and is a member, and not before", async ({ console, page,
   await expect(page.getByRole("table", { name: "Members of" })).toContainText(grace.email);
   await expect(open(page)).toHaveCount(0);
   await invite(place, grace.email);
-  await expect(console.alert).toContainText("is a member already");
+  await expect(console.alert).toContainText("is already a member");
 });
 
 test("a workspace does not see that a person declined, and can revoke", async ({

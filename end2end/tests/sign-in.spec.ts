@@ -22,7 +22,7 @@ test("sign-in says the same of an unknown person and a wrong password", async ({
     said.push((await alert.textContent())!.trim());
   }
   expect(said[0]).toBe(said[1]);
-  expect(said[0]).toMatch(/e-mail address or the password is wrong/i);
+  expect(said[0]).toMatch(/e-mail address or password is wrong/i);
 });
 
 test("after a wrong password the right one signs in", async ({ console, page, guard }) => {

@@ -116,7 +116,7 @@ impl OpContext {
             Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
             Actor::Operator | Actor::Token(_) => {
-                Err(ServiceError::Forbidden("Only a person who is signed in may do this."))
+                Err(ServiceError::Forbidden("Only signed-in people can do this."))
             }
         }
     }
@@ -127,7 +127,7 @@ impl OpContext {
             Actor::Operator => Ok(()),
             Actor::User(visitor) if visitor.is_instance_admin() => Ok(()),
             Actor::User(_) | Actor::Token(_) => {
-                Err(ServiceError::Forbidden("Only administrators of the instance may do this."))
+                Err(ServiceError::Forbidden("Only instance administrators can do this."))
             }
             Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
@@ -150,7 +150,7 @@ impl OpContext {
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
             Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
             Actor::User(_) | Actor::Token(_) => {
-                Err(ServiceError::Forbidden("Only the server's command line may do this."))
+                Err(ServiceError::Forbidden("Only the server's command line can do this."))
             }
         }
     }
@@ -455,7 +455,7 @@ fn admit(
             _ if matches!(permission, Permission::TokensRead | Permission::TokensWrite) => {
                 ServiceError::Forbidden("Only administrators manage API tokens.")
             }
-            _ => ServiceError::Forbidden("Your role in this workspace does not allow this."),
+            _ => ServiceError::Forbidden("Your role in this workspace doesn't allow this."),
         });
     }
     let grants = grants(ctx, &standing);

@@ -157,7 +157,7 @@ impl Authority {
     /// Assembles the core. Runs no query yet.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "it is replaced by a pool that closes connections from before a change of history"
+        reason = "replaced by a pool that closes connections from before a change of history"
     )]
     pub fn new(
         pool: PgPool,
@@ -433,7 +433,7 @@ impl Authority {
 }
 
 /// The error for keys that are not those of the database.
-pub(crate) const OTHER_KEYS: &str = "the keys file is not the one that this database was set up with: restore keys.toml from a backup, or copy it from a server on which the instance was set up";
+pub(crate) const OTHER_KEYS: &str = "the keys file does not match this database: restore keys.toml from a backup, or copy it from another server of this instance";
 
 impl Inner {
     async fn check_keys(&self, connection: &mut PgConnection) -> Result<(), ServiceError> {
@@ -471,12 +471,13 @@ fn closing_what_is_before(pool: &PgPool, history: &Arc<History>) -> PgPool {
                     let found = found.map_err(|error| sqlx::Error::Protocol(chain(&error)))?;
                     if !history.agrees(found.as_ref()) {
                         return Err(sqlx::Error::Protocol(
-                            "another database server answers".into(),
+                            "connected to a different database server".into(),
                         ));
                     }
                 }
                 if history.epoch() != epoch {
-                    let why = "the database's history changed while the connection was opened";
+                    let why =
+                        "the database's history changed while the connection was being opened";
                     return Err(sqlx::Error::Protocol(why.into()));
                 }
                 Ok(())
@@ -517,7 +518,7 @@ mod tests {
         history.begin(Some(Mark { timeline: "0000000F".into(), ..here.clone() }));
         tokio::select! {
             biased;
-            _ = own.acquire() => panic!("the connection leads to another server"),
+            _ = own.acquire() => panic!("the pool accepted a connection to another server"),
             () = history.suspected() => {}
         }
         history.begin(Some(here));

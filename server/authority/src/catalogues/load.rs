@@ -48,7 +48,7 @@ impl Catalogues<'_> {
         if catalogue.audience.as_ref() == TESSERA_AUDIENCE {
             return Err(ServiceError::invalid(
                 "audience",
-                "tessera is Tessera's own: its scopes come with the program",
+                "must not be tessera: its scopes are built in",
             ));
         }
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;

@@ -86,7 +86,7 @@ impl Authority {
         if let Ok(mut connection) = self.inner.pool.acquire().await
             && let Err(error) = replicas::delete(&mut connection, self.inner.replica.id, None).await
         {
-            tracing::debug!(%error, "the replica's row stays until others remove it");
+            tracing::debug!(%error, "the replica's row stays until another server removes it");
         }
     }
 
@@ -154,7 +154,7 @@ impl Authority {
                     }
                     next = Instant::now() + AGAIN;
                     self.inner.replica.attempt_failed(&error);
-                    tracing::debug!(%error, "the lease could not be renewed");
+                    tracing::debug!(%error, "failed to renew the lease");
                 }
             }
         }
@@ -177,7 +177,9 @@ impl Authority {
                     self.inner.history.agrees(mark.as_ref());
                 }
                 // The follower itself detects whether the database is away.
-                Err(error) => tracing::debug!(%error, "no connection to confirm the server by"),
+                Err(error) => {
+                    tracing::debug!(%error, "failed to check which server the database's address leads to")
+                }
             }
         }
     }
@@ -204,7 +206,7 @@ impl Authority {
                 Ok(()) = back.changed() => continue,
             };
             if let Err(error) = ended {
-                tracing::debug!(%error, "notifications are not heard; renewals read what is new");
+                tracing::debug!(%error, "not receiving notifications; renewals read new revisions");
             }
             sleep(AGAIN).await;
         }
@@ -260,7 +262,9 @@ async fn reach(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
 async fn in_time<T>(
     exchange: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    timeout(PATIENCE, exchange).await.unwrap_or_else(|_| Err(StoreError::away("no answer in time")))
+    timeout(PATIENCE, exchange)
+        .await
+        .unwrap_or_else(|_| Err(StoreError::away("timed out waiting for the database")))
 }
 
 impl Inner {
@@ -280,7 +284,7 @@ impl Inner {
         if mark.as_ref().is_some_and(history::Mark::is_standby) {
             // It may be about to be promoted. Its history counts once it accepts writes.
             self.replica.lease.end();
-            return Err(StoreError::away("a standby answers, which takes no writes"));
+            return Err(StoreError::away("connected to a standby, which accepts no writes"));
         }
         self.compare_clocks(connection).await?;
         let is_same =
@@ -299,7 +303,7 @@ impl Inner {
         if ahead.abs() > CLOCKS_APART && self.replica.may_tell_of_clocks(self.clock.elapsed()) {
             tracing::error!(
                 seconds_ahead = ahead.whole_seconds(),
-                "this machine's clock and the database's differ: set both by NTP, or tokens end and people are kept from signing in at wrong times"
+                "the clocks of this machine and of the database differ: synchronize both with NTP, or tokens expire and sign-ins are delayed at the wrong times"
             );
         }
         Ok(())
@@ -317,7 +321,7 @@ impl Inner {
             self.replica.lease.give_back();
             tracing::warn!(
                 reason = why.describe(),
-                "the database's history may have changed: everything in memory is forgotten"
+                "the database's history may have changed: clearing everything in memory"
             );
             // Before the cache is cleared, so that results from older connections are not cached
             // afterwards.
@@ -379,7 +383,7 @@ impl Inner {
             self.forget(why, mark, false);
             link.position = None;
         }
-        Err(StoreError::away("the history changes again and again"))
+        Err(StoreError::away("the database's history keeps changing"))
     }
 
     /// Registers this server. No other server has waited for its cached facts so far.
@@ -488,7 +492,7 @@ impl Inner {
             Some(false) => {
                 self.replica.lease.give_back();
                 self.replica.other_keys.send_replace(true);
-                Err(StoreError::away("the keys are not those of this database"))
+                Err(StoreError::away("the keys do not match this database"))
             }
             known => {
                 position.has_keys = known.is_some();
@@ -517,7 +521,7 @@ impl Inner {
             tracing::error!(
                 revision = made.revision.map(|(id, _)| id),
                 subjects = ?made.subjects,
-                "a change that this server made is not in the database any more: make it again"
+                "a change that this server made is missing from the database: make the change again"
             );
         }
         self.history.forget_made(&lost);
@@ -610,7 +614,10 @@ mod tests {
             replicas::notify(&mut connection).await.unwrap();
             hints.notified().await;
         };
-        assert!(timeout(Duration::from_mins(1), alive).await.is_ok(), "it gave no sign of life");
+        assert!(
+            timeout(Duration::from_mins(1), alive).await.is_ok(),
+            "the connection was not tested"
+        );
         hears.abort();
     }
 

@@ -119,7 +119,7 @@ impl<K: Eq + Hash, V> Keyed<K, V> {
 }
 
 fn busy() -> ServiceError {
-    StoreError::away("others were not done with writing in time").into()
+    StoreError::away("timed out waiting for a concurrent write").into()
 }
 
 impl Verification<'_> {
@@ -227,7 +227,7 @@ impl Verification<'_> {
             self.inner.stops.notify_one();
             tracing::warn!(
                 token = %facts.token_id, workspace = %facts.surroundings.workspace, request_id = ctx.request_id,
-                "a replaced secret was presented after its end",
+                "a replaced secret was presented after it expired",
             );
         }
         Ok(())

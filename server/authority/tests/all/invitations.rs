@@ -494,7 +494,7 @@ async fn invitations_are_bounded(pool: PgPool) {
     assert_eq!((refused.code, refused.retry_after_s), (ProblemCode::RateLimited, Some(3_601)));
     assert_eq!(
         refused.detail,
-        "You sent 50 invitations within an hour, the most for one person. Try again in 61 minutes."
+        "You sent 50 invitations within an hour, which is the limit for one person. Try again in 61 minutes."
     );
     scene.world.pass(Duration::hours(1));
     let lea = scene.world.context(scene.lea.actor.clone());

@@ -140,7 +140,10 @@ async fn token_is_handed_to_an_administrator_of_the_instance_after_a_rotation_on
         let before = scene.show(token).await;
         let refused = scene.hand_over(ada, token, "ada").await.unwrap_err();
         assert_eq!(refused.code(), ProblemCode::ValidationFailed);
-        assert!(format!("{refused:?}").contains("Rotate the token first"), "{refused:?}");
+        assert!(
+            format!("{refused:?}").contains("Rotate the token without a grace period"),
+            "{refused:?}"
+        );
         assert_eq!(scene.show(token).await, before, "nothing was changed");
         scene.rotate(ada, token).await;
         scene.hand_over(ada, token, "ada").await.unwrap();

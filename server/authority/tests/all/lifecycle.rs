@@ -219,7 +219,7 @@ async fn scopes_only_shrink(pool: PgPool) {
     };
     for wider in [&["teams:read"][..], &["rivers:run", "teams:write"], &["tokens:read"], &["*"]] {
         let told = faults(to(wider).await);
-        assert!(told[0].ends_with("scopes can only shrink"), "{told:?}");
+        assert!(told[0].ends_with("scopes can only be removed"), "{told:?}");
     }
     // Implied scopes are held already.
     let token = to(&["rivers:read", "rivers:run"]).await.unwrap();
@@ -312,7 +312,7 @@ async fn token_is_handed_over_to_whom_it_could_have_been_made_for(pool: PgPool) 
     // An administrator of the workspace only cannot make it act as the instance's owner.
     let admin = world.person("administrator", Some((HOME, "admin"))).await;
     let owner = tokens.update(&admin, id, None, to(crate::support::OWNER)).await;
-    assert!(faults(owner)[0].starts_with("user is an administrator of the instance"));
+    assert!(faults(owner)[0].starts_with("user is an instance administrator"));
     tokens.update(&admin, id, None, to("administrator@example.com")).await.unwrap();
 }
 

@@ -493,7 +493,7 @@ async fn comparing_what_two_tokens_hold_is_bounded(pool: PgPool) {
     };
     let is_too_long = |outcome: Result<(), ServiceError>| {
         let Err(ServiceError::Forbidden(why)) = outcome else { panic!("{outcome:?}") };
-        assert!(why.contains("takes too long"), "{why}");
+        assert!(why.contains("take too long"), "{why}");
     };
     rotate(&asks, few).await.unwrap();
     is_too_long(rotate(&asks, many).await);

@@ -489,7 +489,10 @@ async fn right_to_set_a_password_is_asked_at_sign_in_and_at_every_request(pool: 
     .fetch_all(&world.pool)
     .await
     .unwrap();
-    assert_eq!(reasons, ["the administrator who chose this password may not set it any more"; 3]);
+    assert_eq!(
+        reasons,
+        ["the administrator who set this password is no longer allowed to set it"; 3]
+    );
     change(&world, &before, PASSWORD, NEW).await.unwrap();
     world.execute("UPDATE users SET enabled = false WHERE email = 'adam@example.com'").await;
     assert!(!sign_in(&world, GRACE, NEW).await.unwrap().must_change_password, "her own");
@@ -536,7 +539,7 @@ async fn person_without_a_password_gets_a_link(pool: PgPool) {
     assert_eq!(fault(users.create(&ada, new()).await), "password is missing");
     let with = new_user(GRACE, InstanceRole::Member);
     assert!(
-        fault(users.create_with_link(&ada, with).await).starts_with("password must not be given")
+        fault(users.create_with_link(&ada, with).await).starts_with("password must be omitted")
     );
     let service = NewUser { kind: UserKind::Service, ..new() };
     assert!(fault(users.create_with_link(&ada, service).await).starts_with("kind must be person"));

@@ -218,7 +218,7 @@ async fn token_mints_no_pattern_beyond_its_own(pool: PgPool) {
     assert!(mint("table://my.app.x?").await.is_ok());
     for wider in ["table://my.app.**", "table://my.*", "table://my.**", "level://admin"] {
         let Err(ServiceError::Invalid(errors)) = mint(wider).await else { panic!("{wider}") };
-        let message = format!("has {wider}, which the token that asks does not hold");
+        let message = format!("has {wider}, which the calling token does not hold");
         assert_eq!(errors[0].message, message);
     }
 }
@@ -256,7 +256,7 @@ async fn token_gets_none_for_an_api_that_it_is_not_meant_for(pool: PgPool) {
     // The scope has the same name in both audiences, but a different meaning in each.
     assert!(tokens.create(&bearer, &home, make(&["apiv2"])).await.is_ok());
     for audiences in [&["alerts"][..], &["alerts", "apiv2"]] {
-        let message = "has alerts, which the token that asks is not meant for";
+        let message = "has alerts, which the calling token is not meant for";
         assert_eq!(refused(tokens.create(&bearer, &home, make(audiences)).await), message);
         let other = world.mint(&owner, "workspace-1", make(audiences)).await.token.id;
         assert_eq!(refused(tokens.clone_of(&bearer, other, None, "copy".into()).await), message);
@@ -266,7 +266,7 @@ async fn token_gets_none_for_an_api_that_it_is_not_meant_for(pool: PgPool) {
         ] {
             assert!(
                 refused(outcome)
-                    .starts_with("The token has scopes that the token that asks does not hold")
+                    .starts_with("The token has scopes that the calling token doesn't hold")
             );
         }
     }
@@ -479,14 +479,14 @@ async fn audience_is_deleted_only_when_nothing_uses_it(pool: PgPool) {
     };
     assert_eq!(
         delete().await.unwrap_err(),
-        "The audience apiv2 cannot be deleted: 1 token is made for it."
+        "The audience apiv2 cannot be deleted: 1 token uses it."
     );
     world.authority.tokens().delete(&ada, minted.token.id, None).await.unwrap();
     assert!(
         delete()
             .await
             .unwrap_err()
-            .ends_with("4 of its scopes are in use; retire or delete them first.")
+            .ends_with("4 of its scopes are not retired; retire or delete them first.")
     );
     for name in ["tables:all", "table://my.**", "table://logs.*", "level://*"] {
         catalogues.retire_scope(&ada, &apiv2, &scope(name), false, None).await.unwrap();

@@ -204,7 +204,7 @@ async fn nobody_puts_more_on_a_token_than_they_may(pool: PgPool) {
         tokens.create(ctx, &home, draft(&["rivers:write", "rivers:read"])).await.unwrap();
         let outcome = tokens.create(ctx, &home, draft(&["rivers:run"])).await;
         let Err(ServiceError::Invalid(errors)) = outcome else { panic!("made") };
-        assert_eq!(errors[0].message, "has rivers:run, which you may not put on tokens");
+        assert_eq!(errors[0].message, "has rivers:run, which you may not grant");
     }
     // They cannot grant it to other members or to themselves either.
     let workspaces = world.authority.workspaces();

@@ -163,7 +163,7 @@ async fn batch_whose_answers_would_be_too_large_is_refused_and_counts_nothing(po
             panic!("too many answers")
         };
         assert_eq!(errors[0].field, "items");
-        assert!(errors[0].message.contains("ask fewer questions at once"), "{errors:?}");
+        assert!(errors[0].message.contains("send fewer items in one request"), "{errors:?}");
         world.authority.flush_usage().await;
         let token = world.authority.tokens().show(&ada, wide.token.id).await.unwrap();
         assert_eq!(token.last_used_at, None);
