@@ -28,7 +28,7 @@ implies = []
 "#;
 
 #[sqlx::test(migrations = false)]
-async fn seeded_catalogues_are_there_and_migrating_again_changes_nothing(pool: PgPool) {
+async fn seeded_catalogues_exist_and_migrating_again_changes_nothing(pool: PgPool) {
     let world = World::founded(pool).await;
     let ctx = world.owner().await;
     let before = world.authority.catalogues().list(&ctx).await.unwrap();
@@ -53,7 +53,7 @@ async fn loading_replaces_and_a_narrower_implication_narrows_tokens(pool: PgPool
         .await;
     let loaded = loaded.unwrap();
     assert_eq!(counts(&loaded), (0, 2, 0, 9));
-    assert_eq!((loaded.version, loaded.uses.count), (2, 1), "one token has less");
+    assert_eq!((loaded.version, loaded.uses.count), (2, 1), "one token loses a scope");
     assert_eq!(world.decide(minted.secret.expose(), &read).await, DecisionCode::InsufficientScope);
     let again = world
         .authority
@@ -82,7 +82,7 @@ async fn scope_that_tokens_hold_is_not_taken_from_them(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn dry_run_tells_whom_a_catalogue_concerns_and_changes_nothing(pool: PgPool) {
+async fn dry_run_reports_affected_tokens_and_changes_nothing(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:run"]).await;
     let run = demand("default", &["rivers:run"]);

@@ -53,7 +53,7 @@ fn mistakes(outcome: Result<ImportReport, ServiceError>) -> Vec<String> {
 }
 
 #[sqlx::test(migrations = false)]
-async fn holders_of_imported_tokens_go_on_with_their_secrets(pool: PgPool) {
+async fn imported_tokens_keep_working_with_their_secrets(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     world.person("bob", Some(("workspace-1", "member"))).await;
@@ -167,7 +167,7 @@ async fn all_rows_become_tokens_or_none(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn digest_of_any_token_that_ever_was_is_refused(pool: PgPool) {
+async fn digest_of_any_existing_or_deleted_token_is_refused(pool: PgPool) {
     let world = World::founded(pool).await;
     world.workspace("other").await;
     let ada = world.owner().await;
@@ -187,7 +187,7 @@ async fn digest_of_any_token_that_ever_was_is_refused(pool: PgPool) {
 /// A tenant who guesses the secrets of other tenants learns of only a few, and leaves rows in
 /// the log.
 #[sqlx::test(migrations = false)]
-async fn import_tells_little_of_the_secrets_of_other_workspaces(pool: PgPool) {
+async fn import_reveals_little_about_secrets_of_other_workspaces(pool: PgPool) {
     let world = World::founded(pool).await;
     let other = world.workspace("other").await;
     let ada = world.owner().await;
@@ -240,7 +240,7 @@ async fn import_tells_little_of_the_secrets_of_other_workspaces(pool: PgPool) {
 
 /// A token acts as a person, but another user may have created it.
 #[sqlx::test(migrations = false)]
-async fn import_by_a_token_uses_up_nothing_of_the_person_whom_it_acts_for(pool: PgPool) {
+async fn import_by_a_token_does_not_use_up_the_budget_of_its_user(pool: PgPool) {
     let world = World::founded(pool).await;
     let [theirs, foreign] = [world.workspace("theirs").await, world.workspace("foreign").await];
     let ada = world.owner().await;
@@ -267,7 +267,7 @@ async fn import_by_a_token_uses_up_nothing_of_the_person_whom_it_acts_for(pool: 
 
 /// Concurrent imports run one after another, and together learn no more than successive ones.
 #[sqlx::test(migrations = false)]
-async fn imports_at_once_learn_no_more_than_others(pool: PgPool) {
+async fn concurrent_imports_reveal_no_more_than_sequential_ones(pool: PgPool) {
     let world = World::founded(pool).await;
     let other = world.workspace("other").await;
     let ada = world.owner().await;
@@ -316,7 +316,7 @@ async fn rows_that_are_not_imported_count_as_unknown_tokens(pool: PgPool) {
 
 /// A user creates many tokens, and imports with one after another.
 #[sqlx::test(migrations = false)]
-async fn all_who_import_into_a_workspace_have_one_budget(pool: PgPool) {
+async fn all_importers_into_a_workspace_share_one_budget(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let eve = world.person("eve", Some(("workspace-1", "admin"))).await;
@@ -441,7 +441,7 @@ async fn import_needs_the_right_and_grants_no_more_than_its_caller_has(pool: PgP
 }
 
 #[sqlx::test(migrations = false)]
-async fn a_thousand_rows_are_imported_in_one_go(pool: PgPool) {
+async fn thousand_rows_are_imported_at_once(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let text: String = (0..ROWS_MAX)
@@ -454,7 +454,7 @@ async fn a_thousand_rows_are_imported_in_one_go(pool: PgPool) {
 
 /// A dry run must not keep other callers from creating tokens.
 #[sqlx::test(migrations = false)]
-async fn import_that_changes_nothing_waits_for_no_lock_of_the_cap(pool: PgPool) {
+async fn dry_run_does_not_wait_for_the_lock_of_the_token_limit(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let home = slug("workspace-1");
