@@ -100,7 +100,8 @@ impl Catalogues<'_> {
         let missing = missing(connection, &open, catalogue).await?;
         if !missing.is_empty() && !options.retire && !options.dry_run {
             let errors = missing.iter().map(|(name, uses)| {
-                let message = format!("lacks {name}, which {} tokens hold", uses.count);
+                let message =
+                    format!("lacks {name}, which is in use; tokens that hold it: {}", uses.count);
                 FieldError::new("groups", message)
             });
             return Err(ServiceError::Invalid(errors.collect()));

@@ -76,7 +76,7 @@ async fn scope_that_tokens_hold_is_not_taken_from_them(pool: PgPool) {
         .load(&world.operator(), catalogue, LoadOptions::default())
         .await;
     let Err(ServiceError::Invalid(errors)) = outcome else { panic!("loaded") };
-    assert_eq!(errors[0].message, "lacks rivers:run, which 1 tokens hold");
+    assert_eq!(errors[0].message, "lacks rivers:run, which is in use; tokens that hold it: 1");
     let run = demand("default", &["rivers:run"]);
     assert_eq!(world.decide(minted.secret.expose(), &run).await, DecisionCode::Valid);
 }
