@@ -45,7 +45,7 @@ impl Risk {
                 "synchronous_standby_names needs fewer standbys than it names: after a failover the old primary can continue to commit with a standby that still follows it, so it must be fenced; see docs/high-availability.md"
             }
             Self::UnknownServer => {
-                "it does not report its server and timeline, so Tessera cannot detect a failover: raise the epoch after each failover; see docs/high-availability.md"
+                "its server and timeline are unknown, so Tessera may not notice a failover: raise the epoch after each failover; see docs/high-availability.md"
             }
         }
     }

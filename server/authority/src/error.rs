@@ -207,7 +207,7 @@ impl ServiceError {
             }
             Self::Invalid(errors) | Self::BoundExceeded(errors) => match errors.as_slice() {
                 [error] => format!("{} {}.", error.field, error.message),
-                errors => format!("{} values are invalid. The field errors lists them.", errors.len()),
+                errors => format!("{} values are invalid. See `errors` for details.", errors.len()),
             },
             Self::AlreadyExists(error) => format!("{} {}.", error.field, error.message),
             Self::AlreadyCreated(id) => format!(

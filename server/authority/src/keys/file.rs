@@ -10,13 +10,13 @@ use super::{KEY_LENGTH, Key, Keys, Ring};
 use crate::entropy::Entropy;
 
 const HEAD: &str = "\
-# Tessera's keys. Without them, every token is lost. Anyone who has them and a copy of the database can
-# test guesses and read sealed secrets. Keep a backup away from the database's backup, and make it
-# readable only by you. Every server of this instance needs the same file.
+# Tessera's keys. Without them, every token is lost. Anyone who has them and a copy of the database
+# can test guesses and read sealed secrets. Keep a backup away from the database's backup, and make
+# it readable only by you. Every server of this instance needs the same file.
 #
-# pepper: digests of secrets.  sealing: secrets that can be shown again.  audit: chains of the audit log.
-# To change a key, add one of the same kind with the next version. New work uses the new key. Keep the
-# older keys: they are still needed for what was created with them.
+# pepper: digests of secrets.  sealing: secrets that can be shown again.  audit: the audit log.
+# To change a key, add one of the same kind with the next version. New work uses the new key. Keep
+# the older keys: they are still needed for what was created with them.
 ";
 
 /// An error in a keys file. Never reveals any part of a key.
@@ -29,7 +29,7 @@ pub enum KeysError {
     Form,
     /// There is no key of one kind.
     #[error(
-        "the keys file has no [[{0}]]; add one with version = 1 and key = \"…\", 32 random bytes in base64, such as `openssl rand -base64 32` prints them"
+        "the keys file has no [[{0}]]; add one with version = 1 and key = \"…\", 32 random bytes in base64 as printed by `openssl rand -base64 32`"
     )]
     Empty(&'static str),
     /// Two keys of one kind have the same version, or a version is below 1.

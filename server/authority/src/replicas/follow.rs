@@ -177,9 +177,7 @@ impl Authority {
                     self.inner.history.agrees(mark.as_ref());
                 }
                 // The follower itself detects whether the database is away.
-                Err(error) => {
-                    tracing::debug!(%error, "failed to check which server the database's address leads to")
-                }
+                Err(error) => tracing::debug!(%error, "failed to check the database's address"),
             }
         }
     }
