@@ -172,7 +172,7 @@ async fn inserted_and_moved_rows_are_found(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn row_taken_out_of_its_chain_is_found_also_after_a_restart(pool: PgPool) {
+async fn row_removed_from_its_chain_is_found_even_after_a_restart(pool: PgPool) {
     let (world, chain) = busy(pool).await;
     let id = id_at(&world, chain, 9).await;
     world

@@ -236,7 +236,7 @@ async fn tokens_of_an_expired_account_are_disabled_after_the_caller_disconnects(
 }
 
 #[sqlx::test(migrations = false)]
-async fn new_password_is_answered_although_other_acts_could_not_be_waited_for(pool: PgPool) {
+async fn new_password_succeeds_even_if_waiting_for_other_changes_fails(pool: PgPool) {
     let world = World::founded(pool).await;
     let petra = admin(&world, &world.operator(), "petra").await;
     let secret = session(&world, "petra", PASSWORD).await.unwrap();

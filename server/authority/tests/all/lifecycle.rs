@@ -133,7 +133,7 @@ async fn change_without_effect_writes_nothing(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn stale_version_changes_nothing_whatever_the_operation(pool: PgPool) {
+async fn stale_version_is_refused_by_every_operation(pool: PgPool) {
     let world = World::founded(pool).await;
     allow_recoverable(&world).await;
     let tokens = world.authority.tokens();

@@ -432,7 +432,7 @@ async fn last_uses_do_not_wait_for_a_token_that_is_being_changed(pool: PgPool) {
 /// Concurrent imports and creations in two workspaces never exceed the limit of the instance, and
 /// each import is all or nothing.
 #[sqlx::test(migrations = false)]
-async fn crowd_of_imports_and_creations_never_exceeds_the_limit_of_the_instance(pool: PgPool) {
+async fn concurrent_imports_and_creations_never_exceed_the_instance_limit(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let attempts: Vec<_> = (0..16)
         .map(|number| {
@@ -469,7 +469,7 @@ async fn crowd_of_imports_and_creations_never_exceeds_the_limit_of_the_instance(
 
 /// Patterns for which it takes long to decide whether one covers another.
 #[sqlx::test(migrations = false)]
-async fn comparing_what_two_tokens_hold_is_bounded(pool: PgPool) {
+async fn comparing_the_scopes_of_two_tokens_is_limited(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let (world, ada) = (&scene.world, &scene.ada);
     let catalogue = "audience = \"tables\"\nname = \"Tables\"\n[[groups]]\nname = \"Tables\"
@@ -523,7 +523,7 @@ async fn comparing_what_two_tokens_hold_is_bounded(pool: PgPool) {
 /// rules there and of the instance. An administrator of another workspace must not be able to
 /// hinder it.
 #[sqlx::test(migrations = false)]
-async fn waiting_change_is_refused_for_what_changed_in_its_own_workspace_only(pool: PgPool) {
+async fn waiting_change_is_refused_only_for_changes_in_its_own_workspace(pool: PgPool) {
     const ELSEWHERE: &str = "UPDATE memberships m SET version = m.version + 1, role = 'viewer' FROM workspaces w
         WHERE w.id = m.workspace_id AND w.slug = 'workspace-1' AND m.user_id = (SELECT id FROM users WHERE email = 'bob@example.com')";
     const RULES: &str = "INSERT INTO policies (id, workspace_id, self_service, updated_at)

@@ -148,7 +148,7 @@ async fn nameless_tokens_get_numbers_if_names_must_be_unique(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn offer_is_what_creating_accepts_and_no_more(pool: PgPool) {
+async fn offer_lists_exactly_what_creating_accepts(pool: PgPool) {
     let world = World::founded(pool).await;
     let owner = world.owner().await;
     let all = offer(&world, &owner, &["default", "tessera"]).await;

@@ -499,7 +499,7 @@ async fn right_to_set_a_password_is_checked_at_sign_in_and_at_every_request(pool
 }
 
 #[sqlx::test(migrations = false)]
-async fn new_password_is_not_the_present_one_however_it_is_composed(pool: PgPool) {
+async fn new_password_must_differ_from_the_current_one_in_every_unicode_form(pool: PgPool) {
     let world = World::founded(pool).await;
     let (composed, decomposed) =
         ("caf\u{e9} ladder mist drums violet", "cafe\u{301} ladder mist drums violet");
@@ -578,7 +578,7 @@ async fn guesses_at_links_are_limited_by_address_and_block_no_valid_link(pool: P
 }
 
 #[sqlx::test(migrations = false)]
-async fn new_passwords_are_judged_so_often_for_a_person_and_others_go_on(pool: PgPool) {
+async fn new_password_checks_are_limited_by_person_and_do_not_block_others(pool: PgPool) {
     let world = World::founded(pool).await;
     let grace = given(&world, GRACE, InstanceRole::Member).await;
     let link = link(&world, &world.operator(), grace).await;

@@ -127,7 +127,7 @@ async fn policy_is_changed_only_by_permitted_callers(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn preview_counts_what_would_not_fit_and_changes_nothing(pool: PgPool) {
+async fn preview_counts_violating_tokens_and_changes_nothing(pool: PgPool) {
     let world = World::founded(pool).await;
     world.workspace("other").await;
     let ada = world.owner().await;

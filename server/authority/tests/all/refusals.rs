@@ -273,7 +273,7 @@ async fn many_people_do_not_hide_the_attempts_of_another(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn person_gets_no_more_rows_by_making_tokens(pool: PgPool) {
+async fn person_gets_no_more_rows_by_creating_tokens(pool: PgPool) {
     let world = World::founded(pool).await;
     for _ in 0..5 {
         let minted = world.token("tessera", &["tokens:read"]).await;
@@ -292,7 +292,7 @@ async fn person_gets_no_more_rows_by_making_tokens(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn guesses_at_one_account_from_everywhere_share_the_room_of_that_account(pool: PgPool) {
+async fn guesses_at_one_account_share_its_room_across_addresses(pool: PgPool) {
     let world = World::founded(pool).await;
     for number in 0..50 {
         let ctx = from(&world, &format!("198.51.100.{number}"));

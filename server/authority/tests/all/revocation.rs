@@ -62,7 +62,7 @@ async fn people_need_the_right_to_delete_and_learn_nothing_about_other_tokens(po
 }
 
 #[sqlx::test(migrations = false)]
-async fn either_secret_in_grace_ends_the_token_and_none_after_its_end(pool: PgPool) {
+async fn either_secret_revokes_the_token_in_grace_and_none_after_its_end(pool: PgPool) {
     let world = World::founded(pool).await;
     let older = world.token("default", &["rivers:read"]).await;
     let newer = rotated(&world, &older, 3_600).await;

@@ -30,7 +30,7 @@ async fn lives(world: &World, session: &SignedIn) -> bool {
 }
 
 #[sqlx::test(migrations = false)]
-async fn right_password_opens_a_session_until_sign_out(pool: PgPool) {
+async fn correct_password_opens_a_session_until_sign_out(pool: PgPool) {
     let world = World::founded(pool).await;
     let session = sign_in(&world, " ADA@example.com ", PASSWORD).await.unwrap();
     let second = sign_in(&world, OWNER, PASSWORD).await.unwrap();

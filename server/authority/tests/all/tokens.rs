@@ -288,7 +288,7 @@ async fn change_without_its_audit_row_does_not_happen(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn nothing_stored_holds_the_secret(pool: PgPool) {
+async fn stored_data_never_contains_the_secret(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;
     let random = &minted.secret.expose()[4..36];
