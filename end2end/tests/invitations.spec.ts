@@ -80,7 +80,7 @@ test("an invited person becomes a member only by accepting", async ({ console, p
   await expect(page.getByRole("table", { name: "Members of" })).toContainText(grace.email);
   await expect(open(page)).toHaveCount(0);
   await invite(place, grace.email);
-  await expect(console.alert).toContainText("is a member already");
+  await expect(console.alert).toContainText("is already a member");
 });
 
 test("a declined invitation still looks open to the workspace, which can revoke it", async ({

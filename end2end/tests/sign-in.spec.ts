@@ -22,7 +22,7 @@ test("sign-in shows the same error for an unknown person and a wrong password", 
     said.push((await alert.textContent())!.trim());
   }
   expect(said[0]).toBe(said[1]);
-  expect(said[0]).toMatch(/e-mail address or the password is wrong/i);
+  expect(said[0]).toMatch(/e-mail address or password is wrong/i);
 });
 
 test("a person can sign in after a wrong password", async ({ console, page, guard }) => {

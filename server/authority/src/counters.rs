@@ -176,7 +176,7 @@ impl Histogram {
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "an estimate: what 52 bits do not hold does not matter"
+            reason = "an estimate does not need more than 52 bits"
         )]
         let rank = ((self.count as f64) * part.clamp(0.0, 1.0)).ceil().max(1.0) as u64;
         let (mut lower, mut below) = (Duration::ZERO, 0);
@@ -203,7 +203,7 @@ mod tests {
     fn every_code_has_a_number_of_its_own() {
         let counters = Counters::default();
         for (times, code) in DecisionCode::ALL.into_iter().enumerate() {
-            assert!((code as usize) < CODES, "make room for {code:?}");
+            assert!((code as usize) < CODES, "{code:?} needs a larger CODES");
             for _ in 0..=times {
                 counters.decided(code);
             }

@@ -27,25 +27,25 @@ impl Risk {
     pub const fn describe(self) -> &'static str {
         match self {
             Self::NeverOnDisk => {
-                "fsync is off: a crash of its machine can destroy it, or lose changes that were answered, revocations among them; set it to on"
+                "fsync is off: a crash of the database's machine can destroy the database or lose acknowledged changes, including revocations; set it to on"
             }
             Self::TornPages => {
-                "full_page_writes is off: a crash of its machine can leave pages that are half written, unless the file system writes a page as a whole; set it to on"
+                "full_page_writes is off: a crash of the database's machine can leave half-written pages, unless the file system writes pages atomically; set it to on"
             }
             Self::AnswersBeforeDisk => {
-                "synchronous_commit is off: a crash of the database loses changes that were answered, revocations among them; set it to on"
+                "synchronous_commit is off: a crash of the database loses acknowledged changes, including revocations; set it to on"
             }
             Self::AnswersBeforeStandby => {
-                "synchronous_commit does not wait for the standbys in synchronous_standby_names: a failover loses changes that were answered, revocations among them; set it to on"
+                "synchronous_commit does not wait for the standbys in synchronous_standby_names: a failover loses acknowledged changes, including revocations; set it to on"
             }
             Self::AsynchronousStandbys => {
-                "its standbys are asynchronous: a failover can lose changes that were answered, revocations among them, and an old primary that still runs must be fenced; set synchronous_standby_names, or see docs/high-availability.md"
+                "all standbys are asynchronous: a failover can lose acknowledged changes, including revocations, and an old primary that still runs must be fenced; set synchronous_standby_names, or see docs/high-availability.md"
             }
             Self::OldPrimaryGoesOn => {
-                "synchronous_standby_names needs fewer standbys than it names: after a failover the old primary can go on with one that stays with it, so it must be fenced: see docs/high-availability.md"
+                "synchronous_standby_names needs fewer standbys than it names: after a failover the old primary can continue to commit with a standby that still follows it, so it must be fenced; see docs/high-availability.md"
             }
             Self::UnknownServer => {
-                "it does not say which server and timeline answers: raise the epoch after a failover, see docs/high-availability.md"
+                "its server and timeline are unknown, so Tessera may not notice a failover: raise the epoch after each failover; see docs/high-availability.md"
             }
         }
     }

@@ -15,10 +15,13 @@ pub trait Entropy: Send + Sync {
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the operating system")]
-    #[expect(clippy::expect_used, reason = "without randomness nothing here is safe to go on with")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the only place that reads random bytes from the operating system"
+    )]
+    #[expect(clippy::expect_used, reason = "nothing here can safely continue without randomness")]
     fn fill(&self, buffer: &mut [u8]) {
-        getrandom::fill(buffer).expect("the operating system gives random bytes");
+        getrandom::fill(buffer).expect("the operating system returns random bytes");
     }
 }
 

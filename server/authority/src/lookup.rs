@@ -69,7 +69,7 @@ impl Inner {
         // Without this timeout, of many requests that wait for one token, each would start its own
         // lookup after the previous one has given up.
         let found = timeout(load::PATIENCE, cache.find(&key, now)).await;
-        let found = found.map_err(|_| StoreError::away("no answer in time"))?;
+        let found = found.map_err(|_| StoreError::away("timed out waiting for the database"))?;
         Ok(match found {
             Found::Known(known) => Ok(known.into()),
             Found::Nothing => {

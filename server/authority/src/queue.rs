@@ -223,7 +223,7 @@ mod tests {
         let mut other = Box::pin(queue.take((2, Some(9))));
         assert!(other.as_mut().now_or_never().is_none());
         drop(busy.pop());
-        let _other = other.now_or_never().expect("the one who has none is next");
+        let _other = other.now_or_never().expect("the member without a place is next");
         drop(busy.pop());
         assert!(more[0].as_mut().now_or_never().is_some());
     }
@@ -254,7 +254,10 @@ mod tests {
         let mut waiting: Vec<_> = (0..LINE_MAX).map(|_| Box::pin(queue.take((1, None)))).collect();
         assert!(waiting.iter_mut().all(|one| one.as_mut().now_or_never().is_none()));
         assert!(queue.take((1, None)).now_or_never().unwrap().is_none());
-        assert!(queue.take((2, None)).now_or_never().unwrap().is_some(), "another party's line");
+        assert!(
+            queue.take((2, None)).now_or_never().unwrap().is_some(),
+            "the other party has its own line"
+        );
         drop(first);
         assert!(waiting.remove(0).now_or_never().unwrap().is_some());
     }

@@ -205,8 +205,8 @@ pub(crate) struct Share {
 
 /// The places that a request has waited for.
 enum Waited {
-    Known(#[expect(dead_code, reason = "it is given back when dropped")] Place<Party>),
-    Stranger(#[expect(dead_code, reason = "it is given back when dropped")] Turn),
+    Known(#[expect(dead_code, reason = "released on drop")] Place<Party>),
+    Stranger(#[expect(dead_code, reason = "released on drop")] Turn),
 }
 
 impl Drop for Share {
@@ -332,7 +332,7 @@ mod tests {
         shares.take(known).await.unwrap();
         shares.take(Holder::default()).await.unwrap();
         taken.pop();
-        assert!(waits(1), "the address has its part");
+        assert!(waits(1), "the address has used its part");
         shares.take(from(3)).await.unwrap();
     }
 

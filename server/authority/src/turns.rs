@@ -123,7 +123,10 @@ mod tests {
         let mut waiting: Vec<_> = (0..LINE_MAX).map(|_| Box::pin(turns.take(1))).collect();
         assert!(waiting.iter_mut().all(|one| one.as_mut().now_or_never().is_none()));
         assert!(turns.take(1).now_or_never().unwrap().is_none());
-        assert!(turns.take(2).now_or_never().unwrap().is_some(), "another party's line");
+        assert!(
+            turns.take(2).now_or_never().unwrap().is_some(),
+            "the other party has its own line"
+        );
         drop(first);
         assert!(waiting.remove(0).now_or_never().unwrap().is_some());
     }

@@ -204,7 +204,7 @@ impl Pool {
             Err(_) if caller.0.leave(WITHDRAWN) => return Err(ServiceError::Busy),
             Err(_) => answer.await,
         };
-        outcome.map_err(|_| ServiceError::internal(format!("{kind:?} work ended in a panic")))
+        outcome.map_err(|_| ServiceError::internal(format!("{kind:?} work panicked")))
     }
 }
 
@@ -388,7 +388,7 @@ mod tests {
         assert!(matches!(late, Err(ServiceError::Busy)), "{late:?}");
         drop(release);
         // Withdrawn jobs are dropped when their turn comes, and the sender with them.
-        assert!(ran.recv().is_err(), "it was done for nobody");
+        assert!(ran.recv().is_err(), "the withdrawn job ran");
     }
 
     #[tokio::test]
@@ -405,7 +405,7 @@ mod tests {
         let own = rustix::process::getpriority_process(None).unwrap();
         let nice = |_: &Heavy| rustix::process::getpriority_process(None).unwrap();
         let theirs = Pool::default().run(Kind::Import, Uuid::nil(), nice).await.unwrap();
-        assert!(theirs > own || theirs == 19, "{theirs} is not below {own}");
+        assert!(theirs > own || theirs == 19, "{theirs} is not a lower priority than {own}");
         assert_eq!(rustix::process::getpriority_process(None).unwrap(), own);
     }
 }

@@ -58,7 +58,7 @@ fn wrong_password_and_unknown_user_get_the_same_answer() {
     for answer in [&wrong, &unknown] {
         assert_eq!(answer.status, 401);
         assert_static(answer);
-        assert!(answer.text().contains("The e-mail address or the password is wrong."));
+        assert!(answer.text().contains("The e-mail address or password is wrong."));
         assert!(!answer.text().contains("Your session has ended"));
     }
     assert_eq!(input_value(&wrong.text(), "email").as_deref(), Some(ADMIN_EMAIL));

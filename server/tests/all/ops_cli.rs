@@ -356,7 +356,7 @@ fn audience_gets_its_scopes_from_an_openapi_document_and_loses_them_again() {
         .input("swagger: '2.0'")
         .run()
         .refused(1);
-    assert!(line.contains("is not an OpenAPI document of version 3.0 or 3.1"), "{line}");
+    assert!(line.contains("is not an OpenAPI 3.0 or 3.1 document"), "{line}");
 }
 
 #[test]

@@ -506,7 +506,7 @@ fn migration_needs_no_keys_makes_none_and_leaves_the_log_to_the_instance() {
     assert!(line.contains(OTHER_KEYS), "{line}");
 }
 
-const OTHER_KEYS: &str = "the keys file is not the one that this database was set up with";
+const OTHER_KEYS: &str = "the keys file does not match this database";
 
 #[test]
 fn server_whose_keys_are_others_ends_when_the_instance_is_set_up() {

@@ -229,7 +229,7 @@ fn lost_or_foreign_keys_are_refused_and_never_made_anew() {
         let finished = Tessera::on(&data_dir, arguments).run();
         assert_eq!(finished.status, 1, "{finished:?}");
         assert!(
-            finished.stderr.contains("is not the one that this database was set up with"),
+            finished.stderr.contains("the keys file does not match this database"),
             "{finished:?}"
         );
         assert_eq!(postmaster(&data_dir), None);

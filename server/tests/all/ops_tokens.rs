@@ -58,7 +58,7 @@ fn commands_change_rotate_and_reveal_a_token() {
     assert_eq!((&updated["expires_at"], &updated["tags"]), (&Value::Null, &json!({})));
     assert_eq!(updated["ip_allow"], json!(["10.0.0.0/8"]));
     let line = server.run(&["token", "update", id, "--scope", "teams:read"]).refused(1);
-    assert!(line.contains("scopes can only shrink"), "{line}");
+    assert!(line.contains("scopes can only be removed"), "{line}");
     assert_eq!(server.run(&["token", "update", id]).status, 2, "nothing to change");
 
     let second = server.run(&["token", "rotate", id, "--grace", "1h", "--until-first-use"]);

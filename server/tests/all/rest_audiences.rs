@@ -65,7 +65,7 @@ fn audience_and_scope_are_made_changed_and_deleted_by_version() {
     let wild = json!({"implies": ["a:b"]});
     let refused =
         problem(&owner(&instance, "PATCH", path).json(&wild).send(), 422, "validation_failed");
-    assert_eq!(fields(&refused), ["implies: must be empty: a URI implies nothing"]);
+    assert_eq!(fields(&refused), ["implies: must be empty: a URI cannot imply other scopes"]);
     problem(&owner(&instance, "DELETE", "/billing").send(), 409, "in_use");
     let late = owner(&instance, "DELETE", path).header("if-match", "\"1\"");
     problem(&late.send(), 412, "precondition_failed");

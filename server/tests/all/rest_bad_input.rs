@@ -215,7 +215,7 @@ fn names_at_their_edges() {
 fn scopes_that_nobody_knows_are_refused() {
     let instance = Instance::start();
     for (scopes, expected) in [
-        (json!([]), "scopes: must name at least one scope"),
+        (json!([]), "scopes: must contain at least one scope"),
         (json!(["*"]), "scopes: has \"*\", which is not a scope of the chosen audiences"),
         (json!(["verify"]), "scopes: has \"verify\", which is not a scope of the chosen audiences"),
         (json!(["a\u{0}"]), "scopes: has \"a\\0\", which is not a scope of the chosen audiences"),

@@ -52,7 +52,7 @@ fn repeated_request_gets_its_first_answer() {
             problem(&instance.attempt(&manager, key, &draft("x")), 422, "validation_failed");
         assert_eq!(
             fields(&refused),
-            ["Idempotency-Key: must be 1 to 255 visible characters of ASCII"]
+            ["Idempotency-Key: must be 1 to 255 visible ASCII characters"]
         );
     }
     let nobody = instance.attempt(&By::Nobody, "order-4711", &draft("once"));

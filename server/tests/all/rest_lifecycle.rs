@@ -72,7 +72,7 @@ fn change_that_cannot_be_had_names_the_field() {
     for (patch, expected) in [
         (
             json!({"scopes": ["rivers:run", "teams:read"]}),
-            "scopes: has \"teams:read\", which the token does not grant: scopes can only shrink",
+            "scopes: has \"teams:read\", which the token does not hold: scopes can only be removed",
         ),
         (json!({"expires_at": "2001-01-01"}), "expires_at: must be in the future"),
         (

@@ -108,7 +108,7 @@ fn known_secrets_are_disabled_with_their_holder_and_kept_on_request() {
     let refused = owner(&instance, "PATCH", &token).json(&to_owner).send();
     let refused = fields(&problem(&refused, 422, "validation_failed"));
     assert!(refused[0].starts_with("user: cannot be this user yet"), "{refused:?}");
-    assert!(refused[0].contains("Rotate the token first"), "{refused:?}");
+    assert!(refused[0].contains("Rotate the token without a grace period"), "{refused:?}");
     let remove = |query: &str| owner(&instance, "DELETE", &format!("{lead_path}{query}")).send();
     let refused = fields(&problem(&remove("?known_secrets=forget"), 422, "validation_failed"));
     assert_eq!(refused, ["known_secrets: must be disable or keep"]);
@@ -150,7 +150,7 @@ fn users_are_listed_in_pages_and_bad_queries_name_the_parameter() {
         ("kind=robot", "kind: must be person or service"),
         ("enabled=yes", "enabled: must be true or false"),
         ("limit=0", "limit: must be 1 to 200"),
-        ("cursor=!", "cursor: must be `next` of a page of this list"),
+        ("cursor=!", "cursor: must be the `next` value of a page of this list"),
     ] {
         assert_eq!(fields(&problem(&list(query), 422, "validation_failed")), [expected]);
     }
@@ -172,7 +172,7 @@ fn values_that_cannot_be_used_are_named() {
         ),
         (
             json!({"email": "a@x", "kind": "service", "password": "x"}),
-            "password: must not be given: a service account never signs in",
+            "password: must be omitted: a service account never signs in",
         ),
     ] {
         assert_eq!(fields(&problem(&create(&body), 422, "validation_failed")), [expected]);
@@ -237,7 +237,7 @@ fn workspace_administrator_invites_and_person_answers() {
             422,
             "validation_failed"
         )),
-        ["user: must be an e-mail address: only administrators of the instance add users by id"]
+        ["user: must be an e-mail address: only instance administrators can add users by id"]
     );
     let list = instance.request(&lead, "GET", &invitations).send().expect(200).json();
     assert_eq!(list["items"], json!([unknown, invited]));

@@ -67,7 +67,7 @@ fn log_is_read_page_by_page_and_as_a_file() {
             "since: must be a time such as 2027-08-18T12:00:00Z or a date such as 2027-08-18",
         ),
         ("format=xml", "format: must be json, csv or jsonl"),
-        ("cursor=x", "cursor: must be `next` of a page of this list"),
+        ("cursor=x", "cursor: must be the `next` value of a page of this list"),
     ] {
         let answer = instance.owner("GET", &format!("{log}?{query}")).send();
         assert_eq!(fields(&problem(&answer, 422, "validation_failed")), [expected]);
@@ -116,7 +116,7 @@ fn imported_token_works_with_its_old_secret() {
     let taken = problem(&instance.import("", "text/csv", &file), 422, "validation_failed");
     assert_eq!(
         fields(&taken),
-        ["rows[1].digest: is that of a token which is here already or was deleted"]
+        ["rows[1].digest: belongs to an existing or deleted token of this workspace"]
     );
     instance.managing("DELETE", &format!("/api/v1/tokens/{id}")).send().expect(204);
     problem(&instance.import("", "text/csv", &file), 422, "validation_failed");
@@ -182,7 +182,7 @@ fn command_line_verifies_exports_and_imports() {
     run(&["token", "import", file, "--workspace", WORKSPACE]).ok();
     let again = run(&["token", "import", file, "--workspace", WORKSPACE]);
     assert_eq!(again.status, 1);
-    assert!(again.stderr.contains("rows[1].digest is that of a token"), "{}", again.stderr);
+    assert!(again.stderr.contains("rows[1].digest belongs to an existing"), "{}", again.stderr);
     // The running server receives the import.
     crate::support::wait::until("the server", || {
         let answer = instance.request(&By::Token("test".into()), "GET", "/api/v1/self").send();

@@ -500,7 +500,7 @@ fn policy_of_showing_secrets_once_binds_every_door() {
     assert!(!by_form().expect(403).text().contains(secret(&kept)));
     let id = kept["token"]["id"].as_str().unwrap();
     let line = instance.server.run(&["token", "reveal", id]).refused(1);
-    assert!(line.contains("shows a secret once"), "{line}");
+    assert!(line.contains("shows secrets only once"), "{line}");
     assert_eq!(value(&kept), None);
     assert_eq!(shown(&instance, &kept)["recoverable"], false);
     let again = call(&instance, &owner(), "POST", &rest(&rotated, "/rotate"), &Value::Null);
@@ -543,7 +543,7 @@ fn children_end_with_their_parent_by_every_door_that_stops_tokens() {
     assert_eq!([code(&instance, &first), code(&instance, &second)], ["REVOKED", "REVOKED"]);
     let refused = bulk(&json!({"action": "enable", "ids": ids, "children": true}));
     let told = problem(&refused, 422, "validation_failed");
-    assert_eq!(fields(&told), ["children: can only be true where tokens are disabled or deleted"]);
+    assert_eq!(fields(&told), ["children: can be true only when tokens are disabled or deleted"]);
 
     // The instance's policy stops children, and a workspace's preset does not change that.
     instance.server.run(&["policy", "set", "on_parent_end=end"]).ok();

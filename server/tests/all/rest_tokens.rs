@@ -138,7 +138,7 @@ fn token_never_mints_more_than_it_holds() {
     let refused = problem(&instance.create(&body), 422, "validation_failed");
     assert_eq!(
         fields(&refused),
-        ["scopes: has teams:write, which the token that asks does not hold"]
+        ["scopes: has teams:write, which the calling token does not hold"]
     );
     // The administrator may.
     instance.mint(WORKSPACE, &body);
@@ -190,13 +190,13 @@ fn list_query_that_cannot_be_used_names_the_parameter() {
             "unused_since=30d",
             "unused_since: must be a time such as 2027-08-18T12:00:00Z or a date such as 2027-08-18",
         ),
-        ("scope=a%00", "scope: must have at most 256 characters and no NUL"),
+        ("scope=a%00", "scope: must have at most 256 characters and must not contain NUL"),
         ("limit=0", "limit: must be 1 to 200"),
         ("limit=201", "limit: must be 1 to 200"),
         ("limit=-1", "limit: must be a whole number from 0 to 65535"),
         ("limit=x", "limit: must be a whole number from 0 to 65535"),
-        ("cursor=x", "cursor: must be `next` of a page of this list in the same order"),
-        ("q=a%00b", "q: must have at most 256 characters and no NUL"),
+        ("cursor=x", "cursor: must be the `next` value of a page of this list in the same order"),
+        ("q=a%00b", "q: must have at most 256 characters and must not contain NUL"),
         ("q=a&q=b", "q: is given twice"),
         (
             "page=2",

@@ -83,7 +83,7 @@ fn token_that_rotates_itself_is_still_known_to_those_that_had_its_secret() {
         for operation in ["/rotate", "/reveal"] {
             let refused = act(&instance, &by(&known), &knower, (operation, Value::Null));
             let told = problem(&refused, 403, "forbidden");
-            assert!(told["detail"].as_str().unwrap().contains("got its secret"), "{told}");
+            assert!(told["detail"].as_str().unwrap().contains("obtained its secret"), "{told}");
         }
         act(&instance, &owner(), &knower, ("/disable", Value::Null)).expect(200);
         problem(&act(&instance, &by(&known), &knower, enable()), 403, "forbidden");

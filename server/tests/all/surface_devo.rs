@@ -164,7 +164,7 @@ fn devo_token_has_exactly_the_documented_shape_from_creation_to_deletion() {
         [("GET", ""), ("DELETE", ""), ("PUT", "/enable"), ("PUT", "/disable"), ("PUT", "/rename")]
     {
         let again = devo.call(method, &format!("{one}{end}")).json(&json!({"name": "x"})).send();
-        assert_eq!(error(&again, 404), "There is no such token, or you may not see it.");
+        assert_eq!(error(&again, 404), "The token doesn't exist, or you don't have access to it.");
     }
 
     let mut sql = Sql::on(&devo.instance.server);
@@ -285,12 +285,12 @@ fn devo_tells_every_mistake_in_its_envelope() {
         (with("audience", json!(" ")), "audience must name at least one audience."),
         (
             with("audience", json!("apiv3")),
-            "audience has \"apiv3\", which is not an audience here; scopes has \"level://admin\", which is not a scope of the chosen audiences; scopes has \"table://my.app.test.tokenapi\", which is not a scope of the chosen audiences.",
+            "audience has \"apiv3\", which is not an audience of this instance; scopes has \"level://admin\", which is not a scope of the chosen audiences; scopes has \"table://my.app.test.tokenapi\", which is not a scope of the chosen audiences.",
         ),
-        (with("scopes", json!("")), "scopes must name at least one scope."),
+        (with("scopes", json!("")), "scopes must contain at least one scope."),
         (
             with("scopes", json!("table://**")),
-            "scopes has table://**, which the token that asks does not hold.",
+            "scopes has table://**, which the calling token does not hold.",
         ),
         (
             with("expiration", json!("soon")),

@@ -364,7 +364,7 @@ fn admit(
             _ if matches!(permission, Permission::TokensRead | Permission::TokensWrite) => {
                 ServiceError::Forbidden("Only administrators manage API tokens.")
             }
-            _ => ServiceError::Forbidden("Your role in this workspace does not allow this."),
+            _ => ServiceError::Forbidden("Your role in this workspace doesn't allow this."),
         });
     }
     let grants = grants(ctx, &standing);

@@ -17,7 +17,7 @@ pub(crate) fn manages_one(ctx: &OpContext) -> Result<(), ServiceError> {
 /// Checks that only owners create and change owners.
 pub(crate) fn check_owner(ctx: &OpContext, roles: &[InstanceRole]) -> Result<(), ServiceError> {
     if roles.contains(&InstanceRole::Owner) && !ctx.owns_instance() {
-        return Err(ServiceError::Forbidden("Only owners of the instance make or change owners."));
+        return Err(ServiceError::Forbidden("Only instance owners can make or change owners."));
     }
     Ok(())
 }

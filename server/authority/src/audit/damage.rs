@@ -106,7 +106,7 @@ impl std::fmt::Display for Damage {
                 write!(formatter, "chain {chain}: row {seq} (id {id}) was changed")
             }
             Self::Reordered { chain, seq, id } => {
-                write!(formatter, "chain {chain}: row {seq} (id {id}) is at another row's place")
+                write!(formatter, "chain {chain}: row {seq} (id {id}) is in another row's position")
             }
             Self::Inserted { chain, seq, id } => {
                 write!(formatter, "chain {chain}: row {seq} (id {id}) was inserted")
@@ -122,23 +122,25 @@ impl std::fmt::Display for Damage {
             }
             Self::HeadOld { chain, seq, last } => write!(
                 formatter,
-                "chain {chain}: the record of its end says {seq}, but there are rows up to {last}: an older one was put back"
+                "chain {chain}: the record of its end names row {seq}, but there are rows up to {last}: an older record was restored"
             ),
             Self::HeadMissing { chain } => {
                 write!(formatter, "chain {chain}: the record of its end was removed")
             }
             Self::UnknownKey { chain, version, from: 0, .. } => write!(
                 formatter,
-                "chain {chain}: the record of its end needs the audit key {version}, which the keys file lacks"
+                "chain {chain}: the record of its end needs audit key {version}, which is missing from the keys file"
             ),
             Self::UnknownKey { chain, version, from, to } => write!(
                 formatter,
-                "chain {chain}: rows {from} to {to} need the audit key {version}, which the keys file lacks"
+                "chain {chain}: rows {from} to {to} need audit key {version}, which is missing from the keys file"
             ),
-            Self::Unchained { id } => write!(formatter, "the row with id {id} is in no chain"),
+            Self::Unchained { id } => {
+                write!(formatter, "the row with id {id} does not belong to a chain")
+            }
             Self::Rewritten { chain, seq } => write!(
                 formatter,
-                "chain {chain}: row {seq} is not the one whose end was kept elsewhere"
+                "chain {chain}: row {seq} does not match the end that was stored elsewhere"
             ),
         }
     }

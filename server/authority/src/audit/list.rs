@@ -98,13 +98,15 @@ impl AuditQuery {
         {
             let text = text.as_deref().unwrap_or_default();
             if text.contains('\0') || text.chars().count() > FILTER_MAX {
-                let message = format!("must have at most {FILTER_MAX} characters and no NUL");
+                let message =
+                    format!("must have at most {FILTER_MAX} characters and must not contain NUL");
                 errors.push(FieldError::new(field, message));
             }
         }
         let before = self.cursor.as_deref().map(str::parse::<i64>).transpose();
         let before = before.unwrap_or_else(|_| {
-            errors.push(FieldError::new("cursor", "must be `next` of a page of this list"));
+            errors
+                .push(FieldError::new("cursor", "must be the `next` value of a page of this list"));
             None
         });
         if !errors.is_empty() {

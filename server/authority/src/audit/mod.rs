@@ -67,10 +67,10 @@ fn reads_instance(ctx: &OpContext) -> Result<(), ServiceError> {
         Actor::Operator => Ok(()),
         Actor::User(visitor) if visitor.instance_role != InstanceRole::Member => Ok(()),
         Actor::User(_) => Err(ServiceError::Forbidden(
-            "Only owners, administrators and auditors of the instance may do this.",
+            "Only instance owners, administrators and auditors can do this.",
         )),
         Actor::Token(_) => {
-            Err(ServiceError::Forbidden("A token reads the log of its own workspace alone."))
+            Err(ServiceError::Forbidden("A token can read only the log of its own workspace."))
         }
         Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
         Actor::Anonymous => Err(ServiceError::Unauthenticated),

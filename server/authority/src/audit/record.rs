@@ -101,7 +101,7 @@ async fn lock_end(
             Some(false) => return Err(other_keys()),
             None => return Ok((head, locked.next_id)),
         }
-        tracing::error!(%chain, "the end of this chain of the audit log was changed");
+        tracing::error!(%chain, "the end of this audit chain was changed");
         head.seq = head.seq.max(last) + 1;
     }
     Ok((head, locked.next_id))
@@ -123,14 +123,14 @@ async fn begin(
     };
     let made = store::insert_head(connection, &start.ok_or_else(missing_key)?).await?;
     if made && last.is_some() {
-        tracing::error!(%chain, "the end of this chain of the audit log was removed");
+        tracing::error!(%chain, "the end of this audit chain was removed");
     }
     let locked = store::lock_head(connection, chain).await?;
-    locked.ok_or_else(|| ServiceError::internal("the end of an audit chain vanished"))
+    locked.ok_or_else(|| ServiceError::internal("the end of an audit chain disappeared"))
 }
 
 fn other_keys() -> ServiceError {
-    StoreError::away("the keys are not those of this database").into()
+    StoreError::away("the keys do not match this database").into()
 }
 
 fn missing_key() -> ServiceError {

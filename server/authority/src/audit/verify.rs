@@ -46,7 +46,7 @@ impl std::str::FromStr for KnownHead {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const FORM: &str = "must be CHAIN:SEQ:MAC as tessera audit verify prints it";
+        const FORM: &str = "must be CHAIN:SEQ:MAC, as printed by tessera audit verify";
         let mut parts = text.trim().split(':');
         let (Some(chain), Some(seq), Some(mac), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())

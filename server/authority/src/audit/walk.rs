@@ -340,14 +340,14 @@ mod tests {
                 // Swap the positions with their MACs.
                 let link = log.rows[one].link.clone();
                 log.rows[one].link = std::mem::replace(&mut log.rows[other].link, link);
-                "swap of places"
+                "swapped positions"
             }
             5 => {
                 let (a, b) = (log.rows[one].event.id, log.rows[other].event.id);
                 let event = log.rows[one].event.clone();
                 log.rows[one].event = std::mem::replace(&mut log.rows[other].event, event);
                 (log.rows[one].event.id, log.rows[other].event.id) = (a, b);
-                "swap of contents"
+                "swapped contents"
             }
             6 => {
                 let chain = log.rows[one].event.chain();
@@ -359,7 +359,7 @@ mod tests {
                     .collect();
                 let first = ids[dice.roll(ids.len())];
                 log.rows.retain(|row| row.event.chain() != chain || row.event.id < first);
-                "cut of the tail"
+                "truncated tail"
             }
             7 => {
                 let mut twin = log.rows[one].clone();
@@ -377,11 +377,11 @@ mod tests {
                 if dice.roll(2) == 0 {
                     row.event.workspace = Some(chain).filter(|chain| *chain != INSTANCE);
                 }
-                "move to another chain"
+                "moved to another chain"
             }
             9 => {
                 log.rows[one].link = None;
-                "without a chain"
+                "removed from its chain"
             }
             10 => {
                 let head = &mut log.heads[one % 3];
@@ -392,17 +392,17 @@ mod tests {
                     3 => head.seal[0] ^= 1,
                     _ => head.key_version += 1,
                 }
-                "change of an end"
+                "changed end"
             }
             11 => {
                 // The row's MAC matches the row and its position, but not the rows before and
                 // after it.
                 log.rows[one] = past.rows[one].clone();
-                "genuine row of another past"
+                "genuine row from another past"
             }
             _ => {
                 log.heads.remove(one % 3);
-                "removal of an end"
+                "removed end"
             }
         }
     }

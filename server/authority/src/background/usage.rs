@@ -48,7 +48,7 @@ impl Authority {
             let tokens: Vec<TokenId> = due.keys().copied().collect();
             let written = self.write_some(&mut due).await;
             if let Err(error) = written {
-                tracing::warn!(%error, "uses could not be written; they are kept for now");
+                tracing::warn!(%error, "failed to write uses; keeping them for the next attempt");
                 recorder.put_back(due);
                 break;
             }
@@ -122,7 +122,7 @@ async fn note_last(
 fn refused(token: TokenId, written: Result<(), StoreError>) -> Result<(), StoreError> {
     match written {
         Err(error) if error.is_of_data() => {
-            tracing::warn!(%token, %error, "a use cannot be written; it is dropped");
+            tracing::warn!(%token, %error, "dropping a use that the database rejects");
             Ok(())
         }
         other => other,

@@ -172,7 +172,7 @@ impl Arrangement {
             if scope.name.is_uri() && !scope.implies.is_empty() {
                 return Err(ServiceError::invalid(
                     "implies",
-                    "must be empty: a URI implies nothing",
+                    "must be empty: a URI cannot imply other scopes",
                 ));
             }
             if let Some(implied) = scope.implies.iter().find(|implied| !names.contains(implied)) {

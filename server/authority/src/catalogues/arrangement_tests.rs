@@ -109,7 +109,7 @@ fn parts_of_a_pattern_stand_and_fall_with_it() {
     assert!(loses(&before, &after, "table://my.app"));
     assert!(!loses(&before, &after, "table://other"));
     after.put(stored("table://**", "B", &[]), None);
-    assert!(!loses(&before, &after, "table://my.app"), "a part of another one");
+    assert!(!loses(&before, &after, "table://my.app"), "a part of another pattern");
     assert!(loses(&before, &after, "table://my.**"), "retired by name");
     assert!(before.belongs(&name("table://my.app"), &name("table://my.**")));
     assert!(!after.belongs(&name("table://my.app"), &name("table://my.**")));

@@ -31,19 +31,19 @@ impl Catalogues<'_> {
         };
         match scope_uses::tokens_of_audience(&mut transaction, audience.id).await? {
             0 => {}
-            1 => return Err(in_use("1 token is made for it".into())),
-            count => return Err(in_use(format!("{count} tokens are made for it"))),
+            1 => return Err(in_use("1 token uses it".into())),
+            count => return Err(in_use(format!("{count} tokens use it"))),
         }
         let active = scopes.scopes().iter().filter(|stored| stored.retired_at.is_none()).count();
         if active > 0 {
             return Err(in_use(format!(
-                "{active} of its scopes are in use; retire or delete them first"
+                "{active} of its scopes are not retired; retire or delete them first"
             )));
         }
         store::delete_audience(&mut transaction, audience.id).await.map_err(|error| {
             // A token was created for it at the same moment.
             if error.violates("token_audiences_audience_id_fkey") {
-                in_use("a token is made for it".into())
+                in_use("a token uses it".into())
             } else {
                 error.into()
             }

@@ -44,7 +44,7 @@ impl Open {
         let open = Self::any(connection, slug).await?.ok_or(ServiceError::NotFound("audience"))?;
         if slug.as_ref() == TESSERA_AUDIENCE {
             return Err(ServiceError::Forbidden(
-                "The audience tessera is Tessera's own: its scopes come with the program.",
+                "The audience tessera can't be changed. Its scopes are built in.",
             ));
         }
         if expected.is_some_and(|expected| expected != open.audience.version) {

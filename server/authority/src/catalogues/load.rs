@@ -49,7 +49,7 @@ impl Catalogues<'_> {
         if catalogue.audience.as_ref() == TESSERA_AUDIENCE {
             return Err(ServiceError::invalid(
                 "audience",
-                "tessera is Tessera's own: its scopes come with the program",
+                "must not be tessera: its scopes are built in",
             ));
         }
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
@@ -101,7 +101,8 @@ impl Catalogues<'_> {
         let missing = missing(connection, &open, catalogue).await?;
         if !missing.is_empty() && !options.retire && !options.dry_run {
             let errors = missing.iter().map(|(name, uses)| {
-                let message = format!("lacks {name}, which {} tokens hold", uses.count);
+                let message =
+                    format!("lacks {name}, which is in use; tokens that hold it: {}", uses.count);
                 FieldError::new("groups", message)
             });
             return Err(ServiceError::Invalid(errors.collect()));

@@ -470,7 +470,7 @@ mod tests {
     async fn vacancy<'a>(cache: &'a Cache, key: &Key) -> Vacancy<'a> {
         match cache.find(key, NOW).await {
             Found::Vacant(vacancy) => vacancy,
-            _ => panic!("the place is taken"),
+            _ => panic!("the slot is taken"),
         }
     }
 
@@ -534,7 +534,7 @@ mod tests {
             let before = cache.places.visits();
             cache.forget(&[subject]);
             let visits = cache.places.visits() - before;
-            assert!(visits <= 2, "{subject:?}: {visits} of {kept} looked at");
+            assert!(visits <= 2, "{subject:?}: visited {visits} of {kept}");
         }
         assert!((98_000..98_004).all(|number| cache.get(&key(number)).is_none()));
         // One entry for the user and one for the workspace, only for cached surroundings.
@@ -725,8 +725,8 @@ mod tests {
         }
         assert!(cache.room.bytes() > max / 2);
         assert!((1_010..1_100).contains(&cache.len()), "{}", cache.len());
-        assert!((0..1_000).all(|number| cache.get(&key(number)).is_some()), "light ones stay");
-        assert!(cache.get(&key(1_299)).is_some(), "the newest stays");
+        assert!((0..1_000).all(|number| cache.get(&key(number)).is_some()), "light entries stay");
+        assert!(cache.get(&key(1_299)).is_some(), "the newest entry stays");
         let listed = cache.index.keys().values().map(Vec::len).sum::<usize>();
         assert_eq!(listed, cache.len());
         assert!(cache.log().heavy.len() <= 200);

@@ -179,7 +179,7 @@ impl Loader {
         match timeout(PATIENCE, answer).await {
             Ok(Ok(found)) => found,
             // A database that was cut off silently would block the caller for minutes.
-            _ => Err(StoreError::away("no answer in time").into()),
+            _ => Err(StoreError::away("timed out waiting for the database").into()),
         }
     }
 
@@ -287,7 +287,7 @@ impl Loader {
         if self.history.mark().is_some()
             && !self.history.agrees(history::mark(&mut connection).await?.as_ref())
         {
-            return Err(StoreError::away("another database server answers"));
+            return Err(StoreError::away("connected to a different database server"));
         }
         Ok(Link { connection, epoch })
     }
@@ -480,7 +480,7 @@ mod tests {
     async fn connection_from_before_a_change_of_history_is_used_no_more(pool: PgPool) {
         let (loader, history) = real(pool.clone());
         loader.facts(Vec::new(), false).await.unwrap();
-        let Some(link) = loader.idle() else { panic!("the connection does not rest") };
+        let Some(link) = loader.idle() else { panic!("the connection is not idle") };
         history.begin(Some(mark(&pool).await));
         assert!(!loader.is_current(&link));
         loader.rest(link);
@@ -561,7 +561,7 @@ mod tests {
         let _silent = listener.accept().await.unwrap();
         back.send_replace(());
         let again = timeout(Duration::from_mins(1), listener.accept()).await;
-        assert!(again.is_ok(), "nobody connected again");
+        assert!(again.is_ok(), "the loader did not reconnect");
         asking.abort();
     }
 }

@@ -69,7 +69,7 @@ impl Places {
     }
 
     /// Counts a visit in tests.
-    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "only tests count"))]
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "only tests count visits"))]
     fn visit(&self) -> bool {
         #[cfg(test)]
         self.visits.fetch_add(1, Ordering::Relaxed);

@@ -457,7 +457,7 @@ mod tests {
         exhaust(&unknown, guesser, START);
         for (has_form, now) in [(false, START + Duration::from_secs(1)), (true, START)] {
             let last = std::iter::from_fn(|| unknown.take(guesser, has_form, now).ok()).last();
-            let last = last.expect("a turn was due");
+            let last = last.expect("a lookup is available");
             assert!(unknown.take(guesser, has_form, now).is_err());
             unknown.give_back(guesser, last, now);
             assert!(unknown.take(guesser, has_form, now).is_ok());
@@ -505,7 +505,7 @@ mod tests {
         let other = at("192.0.2.2");
         unknown.take_many(other, 1_000, START).unwrap();
         unknown.give_back_many(other, 1_000, START);
-        assert_eq!(exhaust(&unknown, other, START), 101, "nothing is owed");
+        assert_eq!(exhaust(&unknown, other, START), 101, "the budget is full again");
         // When one of several budgets refuses, nothing is kept.
         let verifier = Presenter::verified_by(&of_workspace(1, 1), None);
         unknown.take_many(verifier, 1_000, START).unwrap();
@@ -538,7 +538,7 @@ mod tests {
             }
             is_over.send(()).unwrap();
         });
-        over.recv_timeout(Duration::from_mins(2)).expect("no refusal waits for itself");
+        over.recv_timeout(Duration::from_mins(2)).expect("a refusal deadlocked");
     }
 
     #[test]

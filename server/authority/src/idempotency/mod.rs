@@ -292,7 +292,7 @@ async fn authorise(
 
 fn check_form(key: &str) -> Result<(), ServiceError> {
     if key.is_empty() || key.len() > KEY_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let message = format!("must be 1 to {KEY_MAX} visible characters of ASCII");
+        let message = format!("must be 1 to {KEY_MAX} visible ASCII characters");
         return Err(ServiceError::invalid("Idempotency-Key", message));
     }
     Ok(())

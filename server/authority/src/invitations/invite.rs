@@ -51,7 +51,7 @@ pub(crate) async fn invite(
         users::lock(connection, inviter).await?;
     }
     if members::has_address(connection, tenant, &email).await? {
-        return Err(ServiceError::AlreadyExists(FieldError::new("user", "is a member already")));
+        return Err(ServiceError::AlreadyExists(FieldError::new("user", "is already a member")));
     }
     store::remove_before(connection, tenant, ctx.now - KEPT).await?;
     let replaced = store::close(connection, tenant, email.as_ref(), ctx.now).await?;
@@ -75,7 +75,7 @@ pub(crate) async fn invite(
     let invitation = made
         .into_iter()
         .next()
-        .ok_or_else(|| ServiceError::internal("the invitation is not there"))?;
+        .ok_or_else(|| ServiceError::internal("the new invitation was not found"))?;
     let change = Change {
         workspace: Some(access.workspace.id),
         action: "invitation.create",
@@ -92,8 +92,7 @@ pub(crate) async fn invite(
 /// instance has such a user.
 fn address(text: &str) -> Result<Email, ServiceError> {
     if text.trim().parse::<UserId>().is_ok() {
-        let message =
-            "must be an e-mail address: only administrators of the instance add users by id";
+        let message = "must be an e-mail address: only instance administrators can add users by id";
         return Err(ServiceError::invalid("user", message));
     }
     text.parse::<Email>().map_err(|error| ServiceError::invalid("user", error))

@@ -192,7 +192,10 @@ fn write(value: &Value, text: &mut String) {
 fn by_value(number: &Number) -> String {
     match number.as_f64() {
         Some(float) if number.is_f64() => {
-            #[expect(clippy::cast_possible_truncation, reason = "whole and within i128")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "integral and within the range of i128"
+            )]
             let whole = (float.fract() == 0.0 && float.abs() < 1e20).then_some(float as i128);
             whole.map_or_else(|| format!("{float:e}"), |whole| whole.to_string())
         }

@@ -134,7 +134,7 @@ impl OpContext {
             Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
             Actor::Operator | Actor::Token(_) => {
-                Err(ServiceError::Forbidden("Only a person who is signed in may do this."))
+                Err(ServiceError::Forbidden("Only signed-in people can do this."))
             }
         }
     }
@@ -145,7 +145,7 @@ impl OpContext {
             Actor::Operator => Ok(()),
             Actor::User(visitor) if visitor.is_instance_admin() => Ok(()),
             Actor::User(_) | Actor::Token(_) => {
-                Err(ServiceError::Forbidden("Only administrators of the instance may do this."))
+                Err(ServiceError::Forbidden("Only instance administrators can do this."))
             }
             Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
@@ -168,7 +168,7 @@ impl OpContext {
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
             Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
             Actor::User(_) | Actor::Token(_) => {
-                Err(ServiceError::Forbidden("Only the server's command line may do this."))
+                Err(ServiceError::Forbidden("Only the server's command line can do this."))
             }
         }
     }

@@ -29,7 +29,7 @@ pub enum ServiceError {
     #[error("the token lacks the scope {0}")]
     InsufficientScope(&'static str),
     /// The record does not exist, or the caller may not know that it exists.
-    #[error("no such {0}")]
+    #[error("{0} not found")]
     NotFound(&'static str),
     /// Some values are invalid.
     #[error("invalid values: {0:?}")]
@@ -38,17 +38,17 @@ pub enum ServiceError {
     #[error("{} {}", .0.field, .0.message)]
     AlreadyExists(FieldError),
     /// A token was already created from this form.
-    #[error("this form made token {0} before")]
+    #[error("this form already created token {0}")]
     AlreadyCreated(TokenId),
     /// The policy allows no further token.
-    #[error("the limit of {0} tokens is reached")]
+    #[error("the token limit of {0} is reached")]
     TokenLimitReached(i64),
     /// The workspace has reached its limit of open invitations.
     #[error("the limit of {0} open invitations is reached")]
     InvitationLimitReached(i64),
     /// The person, or all tokens of the workspace together, have reached the limit of invitations
     /// within an hour.
-    #[error("too many invitations; again in {wait_s} s")]
+    #[error("too many invitations; retry in {wait_s} s")]
     TooManyInvitations {
         /// Whether the tokens reached the limit.
         by_tokens: bool,
@@ -56,46 +56,46 @@ pub enum ServiceError {
         wait_s: u64,
     },
     /// The record has changed since the caller read it.
-    #[error("changed in the meantime")]
+    #[error("the record has changed in the meantime")]
     PreconditionFailed,
     /// The token's secret was not stored.
     #[error("the secret is not recoverable")]
     NotRecoverable,
     /// The policy shows secrets only once. This includes secrets that were stored earlier.
-    #[error("policy does not allow secrets to be shown again")]
+    #[error("the policy does not allow secrets to be shown again")]
     RevealNotAllowed,
     /// The request exceeds the bounds of the calling token.
-    #[error("beyond the bounds of the token that asks: {0:?}")]
+    #[error("beyond the bounds of the calling token: {0:?}")]
     BoundExceeded(Vec<FieldError>),
     /// Another record still needs it; the text names it.
     #[error("in use: {0}")]
     InUse(String),
     /// The instance would be left without an owner.
-    #[error("the last owner")]
+    #[error("the instance needs an enabled owner")]
     LastOwner,
     /// The first request under this idempotency key is still in progress.
-    #[error("the same request is in progress")]
+    #[error("the same request is still in progress")]
     IdempotencyInFlight,
     /// Another request was sent under this idempotency key earlier.
     #[error("the idempotency key belongs to another request")]
     IdempotencyMismatch,
     /// The caller has reached the limit of idempotency keys.
-    #[error("the caller holds too many idempotency keys; the first ends in {0} s")]
+    #[error("the caller holds too many idempotency keys; the first one expires in {0} s")]
     TooManyKeys(u64),
     /// Too many attempts.
-    #[error("too many attempts; again in {0} s")]
+    #[error("too many attempts; retry in {0} s")]
     TooManyAttempts(u64),
     /// Too many texts from this address, or from this verifier, were neither tokens nor sessions.
-    #[error("too many unknown tokens or sessions; again in {0} s")]
+    #[error("too many unknown tokens or sessions; retry in {0} s")]
     TooManyUnknown(u64),
     /// Imports named too many secrets of other workspaces' tokens.
-    #[error("too many imports named secrets of other workspaces; again in {0} s")]
+    #[error("too many imports named secrets of other workspaces; retry in {0} s")]
     TooManyCollisions(u64),
     /// The change is made, but some tokens that it stops are not stopped yet.
-    #[error("not all tokens are stopped yet")]
+    #[error("some tokens are not stopped yet")]
     Unfinished,
     /// Other work took the threads or locks for too long.
-    #[error("too much other work")]
+    #[error("busy with other work")]
     Busy,
     /// The database cannot be reached.
     #[error("the database cannot be reached")]
@@ -193,40 +193,40 @@ impl ServiceError {
 
     fn detail(&self) -> String {
         match self {
-            Self::Unauthenticated => "Sign in, or present a token that is valid.".into(),
-            Self::InvalidCredentials => "The e-mail address or the password is wrong.".into(),
+            Self::Unauthenticated => "Sign in or present a valid token.".into(),
+            Self::InvalidCredentials => "The e-mail address or password is wrong.".into(),
             Self::Forbidden(why) => (*why).into(),
             Self::PasswordChangeRequired => {
-                "An administrator chose your password. Change it before you do anything else: in the console, or with POST /api/v1/account/password.".into()
+                "An administrator chose your password. Before you can do anything else, change it in the console or with POST /api/v1/account/password.".into()
             }
             Self::InsufficientScope(scope) => {
-                format!("The token lacks the scope {scope} of the audience tessera, or its user lacks the right.")
+                format!("The token lacks the scope {scope} of the audience tessera, or its owner lacks the permission.")
             }
             Self::NotFound(what) => {
-                format!("There is no such {what}, or you may not see it.")
+                format!("The {what} doesn't exist, or you don't have access to it.")
             }
             Self::Invalid(errors) | Self::BoundExceeded(errors) => match errors.as_slice() {
                 [error] => format!("{} {}.", error.field, error.message),
-                errors => format!("{} values cannot be used; errors lists them.", errors.len()),
+                errors => format!("{} values are invalid. See `errors` for details.", errors.len()),
             },
             Self::AlreadyExists(error) => format!("{} {}.", error.field, error.message),
             Self::AlreadyCreated(id) => format!(
-                "This form has created its token before (id {id}). The secret was shown once and cannot be shown again."
+                "This form already created a token (id {id}). Its secret was shown once and can't be shown again."
             ),
             Self::TokenLimitReached(limit) => format!(
-                "The limit of {limit} tokens is reached. Delete tokens that are no longer used, or have the limit raised."
+                "The token limit of {limit} is reached. Delete unused tokens or ask an administrator to raise it."
             ),
             Self::InvitationLimitReached(limit) => format!(
-                "The limit of {limit} open invitations is reached. Revoke some of them, or wait until they expire."
+                "The limit of {limit} open invitations is reached. Revoke some of them or wait until they expire."
             ),
             Self::TooManyInvitations { by_tokens, wait_s } => {
                 let who = if *by_tokens {
-                    ("The tokens of this workspace", "all of them together")
+                    ("The tokens of this workspace", "all tokens of a workspace together")
                 } else {
                     ("You", "one person")
                 };
                 format!(
-                    "{} sent {} invitations within an hour, the most for {}. Try again in {}.",
+                    "{} sent {} invitations within an hour, which is the limit for {}. Try again in {}.",
                     who.0,
                     crate::kernel::limits::INVITATIONS_PER_HOUR,
                     who.1,
@@ -234,33 +234,33 @@ impl ServiceError {
                 )
             }
             Self::PreconditionFailed => {
-                "It was changed since you read it. Read it again, then decide anew.".into()
+                "This has changed since you read it. Review the changes, then try again.".into()
             }
             Self::NotRecoverable => {
-                "The token was made without the option to show its secret again. Rotate it to get a new one.".into()
+                "The token was created without the option to show its secret again. Rotate it to get a new secret.".into()
             }
             Self::RevealNotAllowed => {
-                "The policy of this workspace shows a secret once. Rotate the token to get a new one.".into()
+                "The policy of this workspace shows secrets only once. Rotate the token to get a new secret.".into()
             }
             Self::InUse(why) => why.clone(),
             Self::LastOwner => {
-                "The instance needs one enabled owner. Make another person owner first.".into()
+                "The instance needs at least one enabled owner. Make another person an owner first.".into()
             }
             Self::IdempotencyInFlight => {
-                "The first request under this Idempotency-Key is still in progress. Try again in a moment.".into()
+                "The first request with this Idempotency-Key is still in progress. Try again in a moment.".into()
             }
             Self::IdempotencyMismatch => {
-                "Another request was sent under this Idempotency-Key before. Use a new key for a new request.".into()
+                "This Idempotency-Key was already used for a different request. Use a new key for a new request.".into()
             }
             Self::TooManyKeys(_) => format!(
-                "You hold {} values of Idempotency-Key, the most for one caller. Each is kept for 24 hours. Nothing was changed; send the request without the header, or later.",
+                "You hold {} Idempotency-Key values, which is the limit for one caller. Each is kept for 24 hours. Nothing was changed. Send the request without the header, or try again later.",
                 crate::kernel::limits::KEYS_MAX
             ),
             Self::TooManyAttempts(seconds) => {
                 format!("Too many attempts. Try again in {}.", in_words(*seconds))
             }
             Self::TooManyCollisions(seconds) => format!(
-                "Imports by you or into this workspace named secrets of other workspaces {} times within a day, the most that is allowed. Try again in {}.",
+                "Imports by you or into this workspace named secrets of other workspaces {} times within a day, which is the limit. Try again in {}.",
                 crate::kernel::limits::COLLISIONS_MAX,
                 in_words(*seconds)
             ),
@@ -268,16 +268,16 @@ impl ServiceError {
                 format!("Too many unknown tokens or sessions were presented. Try again in {seconds} s.")
             }
             Self::Unfinished => {
-                "The change is made. Not all tokens that are to be stopped with it are stopped yet; Tessera goes on with them.".into()
+                "The change was made, but some of the tokens that it stops are not stopped yet. Tessera continues to stop them.".into()
             }
             Self::Busy => {
-                "Tessera has too much of this work to do at the moment. Nothing was changed; try again.".into()
+                "Tessera is too busy for this request at the moment. Nothing was changed. Try again.".into()
             }
             Self::Unavailable(StoreError::Busy(_)) => {
-                "The database was busy with other changes for too long. Nothing was changed; try again.".into()
+                "The database was busy with other changes for too long. Nothing was changed. Try again.".into()
             }
             Self::Unavailable(_) => {
-                "Tessera cannot reach its database at the moment. Nothing was changed; try again.".into()
+                "Tessera can't reach its database at the moment. Nothing was changed. Try again.".into()
             }
             Self::Internal(_) => {
                 "Something went wrong in Tessera. The server's log has the cause under this request's id.".into()

@@ -15,10 +15,10 @@ pub enum StoreError {
     #[error("the database was busy")]
     Busy(#[source] sqlx::Error),
     /// The write violates the named constraint.
-    #[error("the constraint {0} refused")]
+    #[error("the constraint {0} rejected the change")]
     Constraint(String),
     /// A row contains a value that no version of Tessera writes.
-    #[error("the column {column} of row {row} holds an unreadable value")]
+    #[error("the column {column} of row {row} contains an unreadable value")]
     Corrupt {
         /// The column.
         column: &'static str,

@@ -10,13 +10,13 @@ use super::{KEY_LENGTH, Key, Keys, Ring};
 use crate::entropy::Entropy;
 
 const HEAD: &str = "\
-# Tessera's keys. Without them every token is lost; with them a copy of the database is enough to
-# test guesses and to open what is sealed. Keep a backup apart from the database's, readable by nobody
-# else. Every server of this instance needs the same file.
+# Tessera's keys. Without them, every token is lost. Anyone who has them and a copy of the database
+# can test guesses and read sealed secrets. Keep a backup away from the database's backup, and make
+# it readable only by you. Every server of this instance needs the same file.
 #
-# pepper: digests of secrets.  sealing: secrets that may be shown again.  audit: the chain of the log.
-# To change a key, add one of the same kind with the next version: new work uses it, and the older ones
-# are still needed for what they made.
+# pepper: digests of secrets.  sealing: secrets that can be shown again.  audit: the audit log.
+# To change a key, add one of the same kind with the next version. New work uses the new key. Keep
+# the older keys: they are still needed for what was created with them.
 ";
 
 /// An error in a keys file. Never reveals any part of a key.
@@ -29,14 +29,14 @@ pub enum KeysError {
     Form,
     /// There is no key of one kind.
     #[error(
-        "the keys file has no [[{0}]]; add one with version = 1 and key = \"…\", 32 random bytes in base64, such as `openssl rand -base64 32` prints"
+        "the keys file has no [[{0}]]; add one with version = 1 and key = \"…\", 32 random bytes in base64 as printed by `openssl rand -base64 32`"
     )]
     Empty(&'static str),
     /// Two keys of one kind have the same version, or a version is below 1.
     #[error("the versions of one kind of key must be different numbers from 1 to 32767")]
     Versions,
     /// A key is not 32 bytes in base64.
-    #[error("the key of {0} {1} must be 32 bytes in base64")]
+    #[error("the {0} key {1} must be 32 bytes in base64")]
     Key(&'static str, i16),
 }
 

@@ -162,9 +162,10 @@ impl Key {
         self.hmac(&message)
     }
 
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length (RFC 2104 section 3)")]
+    #[expect(clippy::expect_used, reason = "HMAC accepts keys of any length (RFC 2104 section 3)")]
     fn hmac(&self, message: &[u8]) -> [u8; 32] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("a key of any length");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC accepts keys of any length");
         mac.update(message);
         mac.finalize().into_bytes().into()
     }

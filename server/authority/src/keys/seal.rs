@@ -26,7 +26,7 @@ pub(crate) struct Sealed {
 
 /// A sealed value does not open: its key is missing, or the value was altered or moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a sealed value does not open: its key is missing, or it was changed or moved")]
+#[error("a sealed value cannot be opened: its key is missing, or the value was changed or moved")]
 pub(crate) struct Unsealable;
 
 impl Keys {

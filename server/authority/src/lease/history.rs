@@ -45,9 +45,9 @@ impl Break {
     pub(crate) const fn describe(self) -> &'static str {
         match self {
             Self::Connected => "the connection is new",
-            Self::Server => "another database server answers",
-            Self::Row => "this server's row in replicas is gone, or not as it was left",
-            Self::Revisions => "revisions that were applied are gone, or are others",
+            Self::Server => "connected to a different database server",
+            Self::Row => "this server's row in replicas is missing or was changed",
+            Self::Revisions => "applied revisions are missing or differ",
             Self::Epoch => "the epoch was raised",
         }
     }
@@ -206,7 +206,7 @@ mod tests {
     #[tokio::test]
     async fn other_server_is_noticed_and_unknown_one_is_not_taken_for_another() {
         let history = History::new();
-        assert!(history.agrees(Some(&mark("1"))), "nothing is known yet");
+        assert!(history.agrees(Some(&mark("1"))), "no server is known yet");
         let before = history.epoch();
         history.begin(Some(mark("1")));
         assert_ne!(history.epoch(), before);

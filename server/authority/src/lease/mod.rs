@@ -92,7 +92,7 @@ impl Replica {
             is_failing: AtomicBool::new(false),
             told_of_clocks: AtomicU64::new(0),
             attempts: watch::Sender::new(0),
-            failure: Mutex::new("no answer in time".to_owned()),
+            failure: Mutex::new("timed out waiting for the database".to_owned()),
             seen: Mutex::default(),
         }
     }
@@ -149,7 +149,7 @@ mod tests {
         let replica = Replica::new(Uuid::nil(), OffsetDateTime::UNIX_EPOCH, false);
         let at = Duration::from_secs;
         let other = |renewals| Other { id: Uuid::max(), renewals };
-        assert_eq!(replica.silent_for(other(1), at(9)), Duration::ZERO, "never seen");
+        assert_eq!(replica.silent_for(other(1), at(9)), Duration::ZERO, "not seen before");
         replica.observe(&[other(1)], at(10));
         replica.observe(&[other(1)], at(11));
         assert_eq!(replica.silent_for(other(1), at(13)), at(3));

@@ -248,7 +248,7 @@ mod tests {
             };
             let (refused, other) = (ask(ONE), ask(OTHER));
             tokio::task::yield_now().await;
-            assert!(refused.is_finished(), "{kind:?}: it waits");
+            assert!(refused.is_finished(), "{kind:?}: it waits instead of being refused");
             let refused = refused.await.unwrap();
             assert!(matches!(refused, Err(ServiceError::Busy)), "{kind:?}: {refused:?}");
             drop(release);

@@ -48,7 +48,7 @@ impl Passwords<'_> {
         let user = locked(&mut transaction, user).await?;
         if ctx.user_id() == Some(user.summary.id) {
             return Err(ServiceError::Forbidden(
-                "Change your own password with your current password: in the console, or with POST /api/v1/account/password.",
+                "To change your own password, use your current password in the console or with POST /api/v1/account/password.",
             ));
         }
         let link = issue(self.inner, &mut transaction, ctx, &user).await?;

@@ -50,7 +50,7 @@ fn person(ctx: &OpContext) -> Result<&Visitor, ServiceError> {
         Actor::User(visitor) | Actor::Restricted(visitor) => Ok(visitor),
         Actor::Anonymous => Err(ServiceError::Unauthenticated),
         Actor::Token(_) | Actor::Operator => {
-            Err(ServiceError::Forbidden("Only people who are signed in have an account."))
+            Err(ServiceError::Forbidden("Only signed-in people have an account."))
         }
     }
 }

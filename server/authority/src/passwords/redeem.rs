@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The name of a link in the log of refusals.
-const SUBJECT: &str = "a link that sets a password";
+const SUBJECT: &str = "password link";
 
 impl Passwords<'_> {
     /// Returns the person whose password this link sets. Only invalid links are counted, so a
@@ -180,7 +180,7 @@ impl Passwords<'_> {
             subject_id: Some(user.id.0),
             subject_name: &user.email,
             before: None,
-            after: Some(json!({"reason": "it is the current password"})),
+            after: Some(json!({"reason": "the new password is the current one"})),
         };
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await

@@ -37,7 +37,7 @@ pub(super) fn check(rules: &PolicyRules, heavy: &Heavy) -> Result<(), ServiceErr
     {
         refuse(
             "prefix",
-            "must be 1 to 16 lower-case letters and digits, beginning with a letter".into(),
+            "must be 1 to 16 lowercase letters and digits, starting with a letter".into(),
         );
     }
     if let Some(pattern) = &rules.name_pattern

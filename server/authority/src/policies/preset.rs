@@ -50,7 +50,7 @@ impl Policies<'_> {
         };
         if !missing.is_empty() && ctx.manages_instance().is_err() {
             return Err(ServiceError::Forbidden(
-                "This preset needs audiences that are not there yet. An administrator of the instance has to make them.",
+                "This preset needs audiences that don't exist yet. Ask an instance administrator to create them.",
             ));
         }
         for catalogue in missing {

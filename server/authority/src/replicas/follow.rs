@@ -83,7 +83,7 @@ impl Authority {
         if let Ok(mut connection) = self.inner.pool.acquire().await
             && let Err(error) = replicas::delete(&mut connection, self.inner.replica.id, None).await
         {
-            tracing::debug!(%error, "the replica's row stays until others remove it");
+            tracing::debug!(%error, "the replica's row stays until another server removes it");
         }
     }
 
@@ -151,7 +151,7 @@ impl Authority {
                     }
                     next = Instant::now() + AGAIN;
                     self.inner.replica.attempt_failed(&error);
-                    tracing::debug!(%error, "the lease could not be renewed");
+                    tracing::debug!(%error, "failed to renew the lease");
                 }
             }
         }
@@ -174,7 +174,7 @@ impl Authority {
                     self.inner.history.agrees(mark.as_ref());
                 }
                 // The follower itself detects whether the database is away.
-                Err(error) => tracing::debug!(%error, "no connection to confirm the server by"),
+                Err(error) => tracing::debug!(%error, "failed to check the database's address"),
             }
         }
     }
@@ -201,7 +201,7 @@ impl Authority {
                 Ok(()) = back.changed() => continue,
             };
             if let Err(error) = ended {
-                tracing::debug!(%error, "notifications are not heard; renewals read what is new");
+                tracing::debug!(%error, "not receiving notifications; renewals read new revisions");
             }
             sleep(AGAIN).await;
         }
@@ -257,7 +257,9 @@ async fn reach(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
 async fn in_time<T>(
     exchange: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    timeout(PATIENCE, exchange).await.unwrap_or_else(|_| Err(StoreError::away("no answer in time")))
+    timeout(PATIENCE, exchange)
+        .await
+        .unwrap_or_else(|_| Err(StoreError::away("timed out waiting for the database")))
 }
 
 impl Inner {
@@ -277,7 +279,7 @@ impl Inner {
         if mark.as_ref().is_some_and(history::Mark::is_standby) {
             // It may be about to be promoted. Its history counts once it accepts writes.
             self.replica.lease.end();
-            return Err(StoreError::away("a standby answers, which takes no writes"));
+            return Err(StoreError::away("connected to a standby, which accepts no writes"));
         }
         self.compare_clocks(connection).await?;
         let is_same =
@@ -296,7 +298,7 @@ impl Inner {
         if ahead.abs() > CLOCKS_APART && self.replica.may_tell_of_clocks(self.clock.elapsed()) {
             tracing::error!(
                 seconds_ahead = ahead.whole_seconds(),
-                "this machine's clock and the database's differ: set both by NTP, or tokens end and people are kept from signing in at wrong times"
+                "the clocks of this machine and of the database differ: synchronize both with NTP, or tokens expire and sign-ins are delayed at the wrong times"
             );
         }
         Ok(())
@@ -314,7 +316,7 @@ impl Inner {
             self.replica.lease.give_back();
             tracing::warn!(
                 reason = why.describe(),
-                "the database's history may have changed: everything in memory is forgotten"
+                "the database's history may have changed: clearing everything in memory"
             );
             // Before the cache is cleared, so that results from older connections are not cached
             // afterwards.
@@ -376,7 +378,7 @@ impl Inner {
             self.forget(why, mark, false);
             link.position = None;
         }
-        Err(StoreError::away("the history changes again and again"))
+        Err(StoreError::away("the database's history keeps changing"))
     }
 
     /// Registers this server. No other server has waited for its cached facts so far.
@@ -485,7 +487,7 @@ impl Inner {
             Some(false) => {
                 self.replica.lease.give_back();
                 self.replica.other_keys.send_replace(true);
-                Err(StoreError::away("the keys are not those of this database"))
+                Err(StoreError::away("the keys do not match this database"))
             }
             known => {
                 position.has_keys = known.is_some();
@@ -514,7 +516,7 @@ impl Inner {
             tracing::error!(
                 revision = made.revision.map(|(id, _)| id),
                 subjects = ?made.subjects,
-                "a change that this server made is not in the database any more: make it again"
+                "a change that this server made is missing from the database: make the change again"
             );
         }
         self.history.forget_made(&lost);
@@ -607,7 +609,10 @@ mod tests {
             replicas::notify(&mut connection).await.unwrap();
             hints.notified().await;
         };
-        assert!(timeout(Duration::from_mins(1), alive).await.is_ok(), "it gave no sign of life");
+        assert!(
+            timeout(Duration::from_mins(1), alive).await.is_ok(),
+            "the connection was not tested"
+        );
         hears.abort();
     }
 

@@ -48,7 +48,7 @@ impl Sessions<'_> {
         let text = match (user, ctx.user_id()) {
             (Some(text), _) => text.to_owned(),
             (None, Some(own)) => own.to_string(),
-            (None, None) => return Err(ServiceError::invalid("user", "must be named")),
+            (None, None) => return Err(ServiceError::invalid("user", "is missing")),
         };
         let user = reach.user(&mut *self.inner.connection().await?, &text).await?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[user.0]).await?;
@@ -75,9 +75,7 @@ async fn check_target(
     }
     let target = users::by_id(connection, user).await?;
     if target.is_some_and(|target| target.instance_role == InstanceRole::Owner) {
-        return Err(ServiceError::Forbidden(
-            "Only owners of the instance end the sessions of an owner.",
-        ));
+        return Err(ServiceError::Forbidden("Only instance owners can end an owner's sessions."));
     }
     Ok(())
 }

@@ -35,7 +35,7 @@ impl Reach {
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
             Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
             Actor::Token(_) => {
-                Err(ServiceError::Forbidden("Only people who are signed in manage sessions."))
+                Err(ServiceError::Forbidden("Only signed-in people can manage sessions."))
             }
             Actor::Operator => Ok(Self::All),
             Actor::User(visitor) if visitor.is_instance_admin() => Ok(Self::All),
@@ -88,7 +88,7 @@ impl Sessions<'_> {
         // Ids are in chronological order, so the last id of a page is the cursor of the next one.
         let before =
             query.cursor.as_deref().map(str::parse::<SessionId>).transpose().map_err(|_| {
-                ServiceError::invalid("cursor", "must be `next` of a page of this list")
+                ServiceError::invalid("cursor", "must be the `next` value of a page of this list")
             })?;
         let mut connection = self.inner.connection().await?;
         let user = match query.user.as_deref() {

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The reason in the audit log why a right password was refused.
-const NO_MAKER: &str = "the administrator who chose this password may not set it any more";
+const NO_MAKER: &str = "the administrator who set this password is no longer allowed to set it";
 /// The maximum number of proxies that a warning names.
 const PROXIES_MAX: i64 = 3;
 

@@ -14,7 +14,7 @@ use crate::{
 
 const LIFETIME: Duration = Duration::hours(24);
 /// The name of a link in the log of refusals.
-pub(super) const SUBJECT: &str = "a link that sets the instance up";
+pub(super) const SUBJECT: &str = "set-up link";
 
 impl Setup<'_> {
     /// Issues a new link, which replaces an older one. Returns `None` when the instance is set up.

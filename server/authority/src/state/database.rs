@@ -38,7 +38,7 @@ impl Authority {
 }
 
 /// The error for keys that are not those of the database.
-pub(crate) const OTHER_KEYS: &str = "the keys file is not the one that this database was set up with: restore keys.toml from a backup, or copy it from a server on which the instance was set up";
+pub(crate) const OTHER_KEYS: &str = "the keys file does not match this database: restore keys.toml from a backup, or copy it from another server of this instance";
 
 impl Inner {
     pub(crate) async fn check_keys(

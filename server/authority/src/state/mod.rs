@@ -108,7 +108,7 @@ impl Authority {
     /// Assembles the core. Runs no query yet.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "it is replaced by a pool that closes connections from before a change of history"
+        reason = "replaced by a pool that closes connections from before a change of history"
     )]
     pub fn new(
         pool: PgPool,

@@ -24,12 +24,13 @@ pub(super) fn closing_what_is_before(pool: &PgPool, history: &Arc<History>) -> P
                     let found = found.map_err(|error| sqlx::Error::Protocol(chain(&error)))?;
                     if !history.agrees(found.as_ref()) {
                         return Err(sqlx::Error::Protocol(
-                            "another database server answers".into(),
+                            "connected to a different database server".into(),
                         ));
                     }
                 }
                 if history.epoch() != epoch {
-                    let why = "the database's history changed while the connection was opened";
+                    let why =
+                        "the database's history changed while the connection was being opened";
                     return Err(sqlx::Error::Protocol(why.into()));
                 }
                 Ok(())
@@ -70,7 +71,7 @@ mod tests {
         history.begin(Some(Mark { timeline: "0000000F".into(), ..here.clone() }));
         tokio::select! {
             biased;
-            _ = own.acquire() => panic!("the connection leads to another server"),
+            _ = own.acquire() => panic!("the pool accepted a connection to another server"),
             () = history.suspected() => {}
         }
         history.begin(Some(here));

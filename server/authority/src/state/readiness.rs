@@ -98,7 +98,7 @@ impl Authority {
         let outcome = last.borrow().as_ref().map(|last| last.outcome.clone());
         match (looked, outcome) {
             (Ok(Ok(())), Some(outcome)) => Ok(outcome?),
-            _ => Err(StoreError::away("no answer in time").into()),
+            _ => Err(StoreError::away("timed out waiting for the database").into()),
         }
     }
 
@@ -106,7 +106,8 @@ impl Authority {
         let readiness = &self.inner.readiness;
         let looking = Looking(readiness);
         let outcome = timeout(PATIENCE, self.look()).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(StoreError::away("no answer in time").into()));
+        let outcome = outcome
+            .unwrap_or_else(|_| Err(StoreError::away("timed out waiting for the database").into()));
         let outcome = outcome.map_err(|error| Unready::of(&error));
         // First, so that later requests begin another check, and earlier ones get this result.
         drop(looking);

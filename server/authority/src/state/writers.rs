@@ -99,7 +99,7 @@ impl<K: Eq + Hash, V> Keyed<K, V> {
 }
 
 fn busy() -> ServiceError {
-    StoreError::away("others were not done with writing in time").into()
+    StoreError::away("timed out waiting for a concurrent write").into()
 }
 
 #[cfg(test)]

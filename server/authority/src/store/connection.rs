@@ -115,7 +115,7 @@ pub enum UrlError {
     #[error("has the parameter {0}, which Tessera does not support: {1}")]
     Unsupported(String, &'static str),
     /// A parameter has an invalid value.
-    #[error("has an unusable value for {0}: {1}")]
+    #[error("has an invalid value for {0}: {1}")]
     Value(&'static str, &'static str),
     /// A file that the URL names cannot be used.
     #[error("names {path} as {parameter}, which {why}")]
@@ -294,20 +294,20 @@ fn check_parameter(
     match key {
         "host" | "hostaddr" | "port" if value.contains(',') => Err(UrlError::SeveralHosts),
         "hostaddr" if value.parse::<std::net::IpAddr>().is_err() => {
-            Err(UrlError::Value("hostaddr", "an IP address is needed"))
+            Err(UrlError::Value("hostaddr", "it must be an IP address"))
         }
         "port" if value.parse::<u16>().is_err() => {
-            Err(UrlError::Value("port", "a number from 1 to 65535 is needed"))
+            Err(UrlError::Value("port", "it must be a number from 1 to 65535"))
         }
         "sslmode" if system_roots && value != "verify-full" => {
-            Err(UrlError::Value("sslmode", "with sslrootcert=system it can only be verify-full"))
+            Err(UrlError::Value("sslmode", "it must be verify-full with sslrootcert=system"))
         }
         "sslmode" => match value {
             "disable" | "prefer" | "require" | "verify-ca" | "verify-full" => Ok(()),
             "allow" => Err(UrlError::Value("sslmode", "allow would never encrypt; use prefer")),
             _ => Err(UrlError::Value(
                 "sslmode",
-                "it is one of disable, prefer, require, verify-ca, verify-full",
+                "it must be disable, prefer, require, verify-ca or verify-full",
             )),
         },
         "channel_binding" if value == "require" => {
@@ -337,7 +337,7 @@ fn system_roots() -> Result<String, UrlError> {
         })
         .ok_or(UrlError::Value(
             "sslrootcert",
-            "this system has no file of trusted authorities; install ca-certificates or name a file",
+            "this system has no file of trusted certificate authorities; install ca-certificates or name a file",
         ))
 }
 
@@ -346,7 +346,7 @@ fn check_certificates(parameter: &'static str, path: &str) -> Result<(), UrlErro
     if String::from_utf8_lossy(&text).contains("-----BEGIN CERTIFICATE-----") {
         return Ok(());
     }
-    let why = "holds no certificate in PEM form".to_owned();
+    let why = "contains no PEM certificate".to_owned();
     Err(UrlError::File { parameter, path: path.to_owned(), why })
 }
 

@@ -23,27 +23,27 @@ use crate::ServiceError;
 pub enum DatabaseProblem {
     /// The database's encoding is not UTF-8. Names may contain characters that it lacks.
     #[error(
-        "the database's encoding is {0}, and Tessera needs UTF8; make another one with: CREATE DATABASE tessera ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0"
+        "the database's encoding is {0}, but Tessera needs UTF8; create another database with: CREATE DATABASE tessera ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0"
     )]
     Encoding(String),
     /// The role or the database makes every transaction read-only.
     #[error(
-        "default_transaction_read_only is on for this role or database; switch it off with: ALTER DATABASE … SET default_transaction_read_only = off (or ALTER ROLE …)"
+        "default_transaction_read_only is on for this role or database; turn it off with: ALTER DATABASE … SET default_transaction_read_only = off (or ALTER ROLE …)"
     )]
     ReadOnly,
     /// The tables are in a schema other than `public`, the only one that Tessera uses.
     #[error(
-        "Tessera's tables are in the schema {0}, and Tessera uses the schema public; move them with: ALTER TABLE {0}.… SET SCHEMA public"
+        "Tessera's tables are in the schema {0}, but Tessera uses the schema public; move them with: ALTER TABLE {0}.… SET SCHEMA public"
     )]
     OtherSchema(String),
     /// A pooler assigns another connection to each transaction or statement.
     #[error(
-        "a pooler gives each transaction another connection, and Tessera needs connections of its own: set pool_mode = session for this database, or connect to PostgreSQL itself"
+        "a pooler assigns a different connection to each transaction, but Tessera needs dedicated connections: set pool_mode = session for this database, or connect directly to PostgreSQL"
     )]
     Pooler,
     /// The role may not change the schema, which is older than this build.
     #[error(
-        "{pending} migrations are pending, and this role may not make them: name the owner of the tables in migration_database_url, or let the role: GRANT CREATE ON SCHEMA public TO …"
+        "{pending} migrations are pending, but this role may not run them: name the owner of the tables in migration_database_url, or allow this role to run them: GRANT CREATE ON SCHEMA public TO …"
     )]
     MayNotMigrate {
         /// The number of pending migrations.
@@ -51,7 +51,7 @@ pub enum DatabaseProblem {
     },
     /// One of Tessera's tables belongs to a role other than the one that runs migrations.
     #[error(
-        "the table {table} belongs to the role {owner}, and the role of migration_database_url has to own Tessera's tables; as a superuser run: ALTER TABLE {table} OWNER TO …"
+        "the table {table} belongs to the role {owner}, but the role of migration_database_url must own Tessera's tables; as a superuser, run: ALTER TABLE {table} OWNER TO …"
     )]
     NotOwner {
         /// The table.

@@ -267,7 +267,7 @@ pub(crate) async fn lock(
           WHERE workspace_id = $1 AND id = ANY($2) AND deleted_at IS NULL AND ($3::uuid IS NULL OR user_id = $3)
             AND CASE $4::text
                 WHEN 'delete' THEN true
-                -- An administrator's stop replaces one that the owner could undo.
+                -- An administrator's stop replaces a stop that the owner could undo.
                 WHEN 'disable' THEN enabled OR disabled_by_token IS NOT NULL OR NOT $5 AND user_id IS DISTINCT FROM $6 AND COALESCE(NOT (
                     disabled_as = 'administrator' OR disabled_as = 'owner' AND disabled_by IS DISTINCT FROM user_id), true)
                 WHEN 'expire' THEN COALESCE(expires_at > $7, true) OR ended_by_token IS NOT NULL

@@ -157,8 +157,8 @@ pub(crate) async fn bare(
                           FROM token_audiences ta WHERE ta.token_id = t.id) AS "audience_rows!"
              FROM token_secrets s
              JOIN tokens t ON t.id = s.token_id
-            -- Not ANY($1): how long the list is would make the planner plan anew for every one, which takes
-            -- longer than the query.
+            -- ANY($1) would make the planner create a new plan for each length of the list, which takes longer
+            -- than the query.
             WHERE s.digest = ANY(ARRAY(SELECT unnest($1::bytea[])))"#,
         digests,
     )
@@ -211,7 +211,7 @@ pub(crate) async fn whole(
                             'exact', ARRAY(SELECT unnest(c.name || c.implies_all) FROM scopes c
                                             WHERE c.audience_id = ta.audience_id AND c.name = ANY(h.held)
                                               AND c.retired_at IS NULL),
-                            -- Only for tokens that hold a URI: what it may be a part of.
+                            -- The patterns that may contain a held URI. Only tokens that hold a URI need them.
                             'patterns', CASE WHEN array_to_string(h.held, ' ') LIKE '%://%' THEN
                                 ARRAY(SELECT c.name FROM scopes c
                                        WHERE c.audience_id = ta.audience_id AND c.name LIKE '%://%'
@@ -225,7 +225,7 @@ pub(crate) async fn whole(
                      FROM token_audiences ta
                      JOIN audiences a ON a.id = ta.audience_id
                      CROSS JOIN LATERAL (SELECT CASE WHEN ta.scopes IS NOT NULL
-                            -- <@ compares each with each.
+                            -- <@ takes time proportional to the product of both lengths.
                             AND CASE WHEN cardinality(ta.scopes)::bigint * cardinality(t.scopes) <= 10000
                                      THEN ta.scopes <@ t.scopes
                                      ELSE NOT EXISTS (SELECT unnest(ta.scopes) EXCEPT SELECT unnest(t.scopes)) END

@@ -275,7 +275,7 @@ pub(crate) async fn addressed_to(
              JOIN workspaces w ON w.id = i.workspace_id
              JOIN users u ON u.id = i.invited_by
              LEFT JOIN tokens t ON t.id = i.token_id
-             -- The person who made the first token of those that made this one.
+             -- The person who created the first ancestor of the token.
              LEFT JOIN users maker ON maker.id = (
                  WITH RECURSIVE up AS (
                      SELECT t.parent_id, t.created_by

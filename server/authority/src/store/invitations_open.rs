@@ -62,8 +62,8 @@ pub(crate) async fn lock(
              JOIN users u ON u.id = COALESCE($1, i.invited_by)
              LEFT JOIN memberships m ON m.workspace_id = i.workspace_id AND m.user_id = u.id
              LEFT JOIN tokens t ON t.id = i.token_id AND $1 IS NOT NULL
-             -- The person who made the first token of those that made this one. Of more than 200, the invitation is left to
-             -- `still_stands`: whoever makes longer chains must not delay changes of users.
+             -- The person who created the first ancestor of the token. After 200 generations, the decision is left to
+             -- `still_stands`, so that long chains of tokens cannot delay changes to users.
              LEFT JOIN LATERAL (
                  WITH RECURSIVE up AS (
                      SELECT t.parent_id, t.created_by, 1 AS generation

@@ -42,7 +42,7 @@ where
         match outcome {
             Err(error) if is_of_locks(&error) => {
                 tracing::warn!(
-                    "the schema is not changed yet: other sessions use its tables; trying again in {} ms",
+                    "cannot change the schema yet because other sessions are using its tables; retrying in {} ms",
                     pause.as_millis()
                 );
             }
@@ -71,7 +71,7 @@ async fn report_waits(options: &PgConnectOptions, session: i32) -> Infallible {
         let Ok(found) = blockers(options, session).await else { continue };
         if !found.is_empty() && found != reported {
             tracing::warn!(
-                "the change of the schema waits for a lock of {found}; end that session, or wait until it ends"
+                "the schema change is waiting for a lock held by {found}; end that session, or wait until it ends"
             );
             reported = found;
         }
@@ -125,7 +125,7 @@ mod tests {
             if !found.is_empty() {
                 break found;
             }
-            assert!(!waits.is_finished(), "it did not wait");
+            assert!(!waits.is_finished(), "the second lock did not wait for the first one");
         };
         assert!(found.starts_with(&format!("session {holding} (user ")), "{found}");
         assert!(found.contains("nightly dump, in a transaction since 20"), "{found}");

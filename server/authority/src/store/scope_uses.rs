@@ -25,7 +25,7 @@ pub(crate) async fn held(
              FROM token_audiences ta
              JOIN tokens t ON t.id = ta.token_id AND t.deleted_at IS NULL
              CROSS JOIN LATERAL unnest(CASE WHEN ta.scopes IS NOT NULL
-                            -- <@ compares each with each.
+                            -- <@ takes time proportional to the product of both lengths.
                             AND CASE WHEN cardinality(ta.scopes)::bigint * cardinality(t.scopes) <= 10000
                                      THEN ta.scopes <@ t.scopes
                                      ELSE NOT EXISTS (SELECT unnest(ta.scopes) EXCEPT SELECT unnest(t.scopes)) END
@@ -57,7 +57,7 @@ pub(crate) async fn holders(
              JOIN tokens t ON t.id = ta.token_id AND t.deleted_at IS NULL
             WHERE ta.audience_id = $1 AND t.scopes && $2
               AND CASE WHEN ta.scopes IS NOT NULL
-                            -- <@ compares each with each.
+                            -- <@ takes time proportional to the product of both lengths.
                             AND CASE WHEN cardinality(ta.scopes)::bigint * cardinality(t.scopes) <= 10000
                                      THEN ta.scopes <@ t.scopes
                                      ELSE NOT EXISTS (SELECT unnest(ta.scopes) EXCEPT SELECT unnest(t.scopes)) END
@@ -76,7 +76,7 @@ pub(crate) async fn holders(
            JOIN users u ON u.id = t.user_id
           WHERE ta.audience_id = $1 AND t.scopes && $2
             AND CASE WHEN ta.scopes IS NOT NULL
-                            -- <@ compares each with each.
+                            -- <@ takes time proportional to the product of both lengths.
                             AND CASE WHEN cardinality(ta.scopes)::bigint * cardinality(t.scopes) <= 10000
                                      THEN ta.scopes <@ t.scopes
                                      ELSE NOT EXISTS (SELECT unnest(ta.scopes) EXCEPT SELECT unnest(t.scopes)) END

@@ -263,7 +263,7 @@ async fn reached_from(
                       ) first
                 WHERE u.id = $1
                UNION ALL
-               -- The next token, however many rows are about this one.
+               -- Skips further rows about the same token.
                SELECT a.email, next.subject_id
                  FROM acted a
                 CROSS JOIN LATERAL (
@@ -307,7 +307,7 @@ async fn reached_from(
 /// so on. Uses one statement, so that all rows are from one snapshot. If a person loses rights
 /// between this statement and [`add_people`], the change that takes the rights notes it. The
 /// order by `e.at` selects the index that has no other rows of the log.
-#[expect(clippy::too_many_lines, reason = "one statement")]
+#[expect(clippy::too_many_lines, reason = "it is a single SQL statement")]
 async fn read(
     connection: &mut PgConnection,
     graph: &mut Graph,
@@ -342,7 +342,7 @@ async fn read(
                   AND CASE WHEN $6 IS NULL THEN $3 IS NOT NULL OR u.instance_role IN ('owner', 'admin')
                            ELSE held.scopes IS NOT NULL END
            ), root AS MATERIALIZED (
-               -- What is known of a token counts from the row that made the oldest secret that works.
+               -- Rows count from the one that created the oldest valid secret.
                SELECT a.*, COALESCE(made.id, 0) AS first, COALESCE(made.action = 'token.rotate', false) AS rotated
                  FROM acting a
                  LEFT JOIN LATERAL (
@@ -363,7 +363,7 @@ async fn read(
                            GROUP BY e.actor_kind, e.actor_id
                       ) e
            ), maker (token) AS (
-               -- Tokens that got such a secret. All that is known of them counts.
+               -- Tokens that obtained such a secret. All of their log rows count.
                SELECT actor_id FROM got WHERE actor_kind = 'token'
                UNION
                SELECT e.actor_id
@@ -375,7 +375,7 @@ async fn read(
                            ORDER BY e.at OFFSET 0
                       ) e
            ), acted (token, email, act) AS (
-               -- The users that a token acted as: one row for each, however often the token was changed.
+               -- One row for each former owner of a token, however often the token was changed.
                SELECT n.token, e.email, e.id
                  FROM (SELECT id AS token FROM root UNION SELECT token FROM maker) n
                 CROSS JOIN LATERAL (
@@ -443,7 +443,7 @@ async fn read(
             yield_now().await;
         }
         if seen > SIZE_MAX {
-            let cause = sqlx::Error::Protocol("the log leads to too many tokens".into());
+            let cause = sqlx::Error::Protocol("the audit log connects too many tokens".into());
             return Err(StoreError::Busy(cause));
         }
         match (row.kind, row.workspace) {

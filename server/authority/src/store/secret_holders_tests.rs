@@ -417,7 +417,7 @@ async fn search_finds_what_the_plain_statement_finds(pool: PgPool) {
         }
         sql.rollback().await.unwrap();
     }
-    assert!(found as u64 > 10 * seeds, "the logs expose {found} tokens only");
+    assert!(found as u64 > 10 * seeds, "the logs expose only {found} tokens");
 }
 
 /// Creates a chain in which each token created the next. The first person created the first token,
@@ -495,7 +495,7 @@ async fn search_reads_each_token_of_a_chain_once(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "./migrations")]
-#[ignore = "a measurement: run it by its name, with --no-capture"]
+#[ignore = "a measurement; run it by name with --no-capture"]
 async fn time_of_the_search(pool: PgPool) {
     for length in [1_000, 5_000, 100_000] {
         let mut sql = pool.begin().await.unwrap();

@@ -159,8 +159,8 @@ pub(crate) async fn lineage(
                UNION
                SELECT t.parent_id FROM makers m JOIN tokens t ON t.id = m.id WHERE t.parent_id IS NOT NULL
            ), start (at) AS (
-               -- When somebody else gave the token that asks a secret from which those that work descend, and that nobody
-               -- had before. A token that rotates itself hands on what is known of it, by each secret that works.
+               -- The last time when a caller other than the token gave it a new secret from which its valid secrets
+               -- descend. It does not count if the token then rotated itself while an older secret was valid.
                SELECT COALESCE((
                    SELECT e.at FROM audit_events e
                     WHERE e.subject_id = $2 AND e.action IN ('token.create', 'token.import', 'token.rotate')
@@ -178,7 +178,7 @@ pub(crate) async fn lineage(
                UNION
                SELECT $2::uuid
                UNION
-               -- Tokens that got a secret of one of these. Of the one that asks, only those since the start count.
+               -- Tokens that obtained a secret of one of these. For the calling token, only rows since the start count.
                SELECT e.actor_id
                  FROM knows k
                 CROSS JOIN LATERAL (

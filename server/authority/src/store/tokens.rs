@@ -276,7 +276,7 @@ pub(crate) async fn by_ids(
         r#"SELECT t.id, t.num, w.slug AS workspace, t.name, t.description, t.enabled,
                   t.not_before, t.expires_at, t.ip_allow, t.rate_limit, t.rate_window_s, t.hint, t.last_used_at, t.last_used_ip,
                   t.last_used_agent, t.tags, t.rotated_at, t.reused_at, t.version, t.parent_id,
-                  -- Truly so: the secret is shown again only while a level allows that and none forbids it.
+                  -- The secret can be shown again only while a policy level allows it and none forbids it.
                   t.recoverable AND (SELECT COALESCE(bool_and(p.reveal = 'recoverable_allowed'), false) FROM policies p
                                       WHERE (p.workspace_id = t.workspace_id OR p.workspace_id IS NULL)
                                         AND p.reveal IS NOT NULL) AS "recoverable!",
@@ -286,7 +286,7 @@ pub(crate) async fn by_ids(
                   t.created_at, t.updated_at, u.id AS user_id, u.email AS user_email, u.name AS user_name,
                   c.id AS "creator_id?", c.email AS "creator_email?", c.name AS "creator_name?",
                   (SELECT json_object_agg(a.slug, CASE WHEN ta.scopes IS NOT NULL
-                            -- <@ compares each with each.
+                            -- <@ takes time proportional to the product of both lengths.
                             AND CASE WHEN cardinality(ta.scopes)::bigint * cardinality(t.scopes) <= 10000
                                      THEN ta.scopes <@ t.scopes
                                      ELSE NOT EXISTS (SELECT unnest(ta.scopes) EXCEPT SELECT unnest(t.scopes)) END

@@ -15,10 +15,7 @@ use super::StoreError;
 
 /// A user, with the facts that services need.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "facts, each of which may hold without the others"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a user")]
 pub(crate) struct User {
     pub(crate) summary: UserSummary,
     pub(crate) instance_role: InstanceRole,
@@ -35,10 +32,7 @@ pub(crate) struct User {
     pub(crate) browser_generation: i64,
 }
 
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "facts, each of which may hold without the others"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a user")]
 struct UserRow {
     id: Uuid,
     email: String,

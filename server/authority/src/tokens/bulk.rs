@@ -77,7 +77,7 @@ impl Tokens<'_> {
         drop(connection);
         check(ids)?;
         if children && !matches!(action, BulkAction::Disable | BulkAction::Delete) {
-            let message = "can only be true where tokens are disabled or deleted";
+            let message = "can be true only when tokens are disabled or deleted";
             return Err(ServiceError::invalid("children", message));
         }
         let mut outcomes = Vec::with_capacity(ids.len());
@@ -149,7 +149,7 @@ fn check(ids: &[TokenId]) -> Result<(), ServiceError> {
     }
     let mut seen = std::collections::BTreeSet::new();
     match ids.iter().find(|id| !seen.insert(**id)) {
-        Some(id) => Err(ServiceError::invalid("ids", format!("has {id} twice"))),
+        Some(id) => Err(ServiceError::invalid("ids", format!("contains {id} twice"))),
         None => Ok(()),
     }
 }

@@ -180,7 +180,7 @@ impl Inner {
     /// `Unfinished` if some descendants are not stopped yet.
     pub(crate) async fn stop_descendants(&self, stop: &DescendantStop) -> Result<(), ServiceError> {
         self.stop_all(stop).await.map_err(|error| {
-            error.log("stop of descendants");
+            error.log("stopping descendants");
             ServiceError::Unfinished
         })
     }

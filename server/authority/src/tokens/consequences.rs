@@ -138,7 +138,7 @@ impl Tokens<'_> {
             self.inner.stops.notify_one();
             tracing::warn!(
                 token = %facts.token_id, workspace = %facts.surroundings.workspace, request_id = ctx.request_id,
-                "a replaced secret was presented after its end",
+                "a replaced secret was presented after it expired",
             );
         }
         Ok(())

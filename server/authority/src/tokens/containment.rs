@@ -173,12 +173,12 @@ pub(super) async fn may_lift(
     }
     if !token.enabled && by_administrator(token.disabled_by.as_ref(), token.user.id) {
         return Err(ServiceError::Forbidden(
-            "An administrator disabled this token: only an administrator may undo that.",
+            "An administrator disabled this token. Only an administrator can undo that.",
         ));
     }
     if ended && end_is_fixed(token) {
         return Err(ServiceError::Forbidden(
-            "An administrator ended this token: only an administrator may undo that.",
+            "An administrator expired this token. Only an administrator can undo that.",
         ));
     }
     Ok(())
@@ -199,7 +199,7 @@ pub(super) async fn may_widen_by_token(
     lifting.check_user(before, after)?;
     if ends_later(after.expires_at, before.expires_at) && lifting.keeps_end(before) {
         return Err(ServiceError::Forbidden(
-            "Somebody else gave this token its end: the token that asks, which another token made, cannot set a later one.",
+            "Another caller set this token's end. The calling token was created by another token, so it can't set a later end.",
         ));
     }
     Ok(())
@@ -210,7 +210,7 @@ pub(super) async fn may_widen_by_token(
 pub(super) fn may_prolong(access: &Access, before: &Token) -> Result<(), ServiceError> {
     if access.own.is_some() && end_is_fixed(before) {
         return Err(ServiceError::Forbidden(
-            "An administrator set the end of this token: only an administrator may set a later one.",
+            "An administrator set the end of this token. Only an administrator can set a later one.",
         ));
     }
     Ok(())
@@ -240,17 +240,17 @@ pub(super) async fn may_unbind(
     }
     if after.ip_allow != before.ip_allow && !fixed.allow_addresses(&after.ip_allow) {
         return Err(ServiceError::Forbidden(
-            "An administrator set the addresses of this token: only an administrator may allow others.",
+            "An administrator set the addresses of this token. Only an administrator can allow others.",
         ));
     }
     if after.rate_limit != before.rate_limit && !fixed.allow_rate(after.rate_limit) {
         return Err(ServiceError::Forbidden(
-            "An administrator set the rate limit of this token: only an administrator may raise it.",
+            "An administrator set the rate limit of this token. Only an administrator can raise it.",
         ));
     }
     if !fixed.allow_beginning(after.not_before, now) {
         return Err(ServiceError::Forbidden(
-            "An administrator set when this token begins: only an administrator may set an earlier moment.",
+            "An administrator set the start of this token. Only an administrator can set an earlier one.",
         ));
     }
     Ok(())

@@ -310,11 +310,11 @@ mod tests {
             [
                 "name must have at most 128 characters; this has 10000",
                 "description must not contain the character U+0000",
-                "audiences has \"nowhere\", which is not an audience here",
+                "audiences has \"nowhere\", which is not an audience of this instance",
                 "scopes has \"rivers:fly\", which is not a scope of the chosen audiences",
                 "expires_at must be in the future",
-                "not_before must be a moment such as 2027-08-18T12:00:00Z",
-                "ip_allow has \"10.0.0.0/33\", which is no address or range such as 10.0.0.0/8",
+                "not_before must be a time such as 2027-08-18T12:00:00Z",
+                "ip_allow has \"10.0.0.0/33\", which is not an address or a range such as 10.0.0.0/8",
                 "rate_limit.limit must be 1 to 1,000,000",
             ]
         );
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn no_scope_is_no_token() {
         let draft = TokenDraft { scopes: vec![], ..draft() };
-        assert_eq!(check(&draft, None).unwrap_err(), ["scopes must name at least one scope"]);
+        assert_eq!(check(&draft, None).unwrap_err(), ["scopes must contain at least one scope"]);
     }
 
     #[test]
@@ -331,7 +331,7 @@ mod tests {
         let held = ["rivers:read".parse().unwrap()];
         assert_eq!(
             check(&draft(), Some(&held)).unwrap_err(),
-            ["scopes has rivers:run, which the token that asks does not hold"]
+            ["scopes has rivers:run, which the calling token does not hold"]
         );
     }
 
@@ -340,8 +340,8 @@ mod tests {
         let held = ["rivers:run".parse().unwrap()];
         let ask = |audience: &str| check_for(&draft(), Some((audience, &held))).map(drop);
         assert_eq!(ask("default"), Ok(()));
-        let message = "audiences has default, which the token that asks is not meant for";
-        let lacking = "scopes has rivers:run, which the token that asks does not hold";
+        let message = "audiences has default, which the calling token is not meant for";
+        let lacking = "scopes has rivers:run, which the calling token does not hold";
         assert_eq!(ask("other"), Err(vec![message.to_owned(), lacking.to_owned()]));
     }
 
@@ -370,7 +370,7 @@ mod tests {
         assert_eq!(
             check(&flat, None).unwrap_err(),
             [
-                "scopes has tokens:write, which tessera and vault declare: say in grants which is meant"
+                "scopes has tokens:write, which tessera and vault declare: use grants to name the audience"
             ]
         );
         let said =
@@ -391,8 +391,8 @@ mod tests {
     fn every_pair_is_checked_by_itself() {
         for (pairs, expected) in [
             (&["vault/verify"][..], "grants has \"verify\", which is not a scope of vault"),
-            (&["nowhere/a"], "grants has \"nowhere\", which is not an audience here"),
-            (&[], "grants must name at least one scope"),
+            (&["nowhere/a"], "grants has \"nowhere\", which is not an audience of this instance"),
+            (&[], "grants must contain at least one scope"),
         ] {
             assert_eq!(check(&granting(pairs), None).unwrap_err(), [expected]);
         }
@@ -402,12 +402,12 @@ mod tests {
         assert_eq!(
             ask("tessera/tokens:write").unwrap_err(),
             [
-                "grants has tessera, which the token that asks is not meant for",
-                "grants has tessera/tokens:write, which the token that asks does not hold",
+                "grants has tessera, which the calling token is not meant for",
+                "grants has tessera/tokens:write, which the calling token does not hold",
             ]
         );
         let both = TokenDraft { scopes: vec!["verify".into()], ..granting(&["tessera/verify"]) };
-        let message = "grants must stand by itself, without audiences and scopes";
+        let message = "grants cannot be combined with audiences or scopes";
         assert_eq!(check(&both, None).unwrap_err(), [message]);
     }
 
@@ -418,7 +418,7 @@ mod tests {
             check(&draft, Some(&[held.parse().unwrap()])).map(|checked| checked.grants[0].1.clone())
         };
         let refused = |scope: &str| {
-            vec![format!("scopes has {scope}, which the token that asks does not hold")]
+            vec![format!("scopes has {scope}, which the calling token does not hold")]
         };
         let part: ScopeName = "table://my.app.*".parse().unwrap();
         assert_eq!(ask("TABLE://my.app.*", "table://my.app.**").unwrap(), [part]);

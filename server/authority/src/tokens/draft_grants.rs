@@ -22,8 +22,7 @@ use crate::store::catalogues::StoredCatalogue;
 pub(crate) type CheckedGrants = Vec<(AudienceId, Vec<ScopeName>)>;
 
 /// The message for scopes that the steps don't suffice to compare.
-const TOO_LONG: &str =
-    "have patterns that take too long to compare: name fewer of them, or simpler ones";
+const TOO_LONG: &str = "have patterns that take too long to compare: use fewer or simpler patterns";
 
 /// Adds an error once, even if it concerns several pairs.
 fn refuse(errors: &mut Vec<FieldError>, field: &str, message: String) {
@@ -88,10 +87,10 @@ impl TokenDraft {
                     scope.to_string()
                 };
                 if rules.grantable.is_some_and(|held| !held.covers_within(audience, scope, steps)) {
-                    let message = format!("has {name}, which the token that asks does not hold");
+                    let message = format!("has {name}, which the calling token does not hold");
                     refuse(errors, field, message);
                 } else if !rules.rights.covers_within(audience, scope, steps) {
-                    refuse(errors, field, format!("has {name}, which you may not put on tokens"));
+                    refuse(errors, field, format!("has {name}, which you may not grant"));
                 }
             }
         }
@@ -109,11 +108,11 @@ impl TokenDraft {
         steps: &mut Steps,
     ) -> Vec<(&'a StoredCatalogue, BTreeSet<ScopeName>)> {
         if !self.audiences.is_empty() || !self.scopes.is_empty() {
-            let message = "must stand by itself, without audiences and scopes".to_owned();
+            let message = "cannot be combined with audiences or scopes".to_owned();
             refuse(errors, "grants", message);
         }
         if grants.values().all(Vec::is_empty) {
-            refuse(errors, "grants", "must name at least one scope".to_owned());
+            refuse(errors, "grants", "must contain at least one scope".to_owned());
         }
         let mut chosen = Vec::new();
         for (slug, texts) in grants {
@@ -152,7 +151,7 @@ impl TokenDraft {
             .map(|stored| (stored, BTreeSet::new()))
             .collect();
         if self.scopes.is_empty() {
-            refuse(errors, "scopes", "must name at least one scope".to_owned());
+            refuse(errors, "scopes", "must contain at least one scope".to_owned());
         }
         for text in self.scopes.iter().collect::<BTreeSet<_>>() {
             let name = text.parse::<ScopeName>().ok();
@@ -172,7 +171,7 @@ impl TokenDraft {
             };
             if declared.len() > 1 && declared.iter().any(|slug| slug.as_ref() == TESSERA_AUDIENCE) {
                 let message = format!(
-                    "has {name}, which {} declare: say in grants which is meant",
+                    "has {name}, which {} declare: use grants to name the audience",
                     declared.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(" and ")
                 );
                 refuse(errors, "scopes", message);
@@ -197,12 +196,16 @@ fn audience<'a>(
 ) -> Option<&'a StoredCatalogue> {
     let stored = rules.catalogues.iter().find(|stored| stored.catalogue.audience.as_ref() == slug);
     let Some(stored) = stored else {
-        refuse(errors, field, format!("has {}, which is not an audience here", quoted(slug)));
+        refuse(
+            errors,
+            field,
+            format!("has {}, which is not an audience of this instance", quoted(slug)),
+        );
         return None;
     };
     let own = &stored.catalogue.audience;
     if rules.grantable.is_some_and(|held| !held.is_meant_for(own)) {
-        refuse(errors, field, format!("has {own}, which the token that asks is not meant for"));
+        refuse(errors, field, format!("has {own}, which the calling token is not meant for"));
     }
     Some(stored)
 }

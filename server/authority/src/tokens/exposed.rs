@@ -149,6 +149,6 @@ pub(super) async fn refuse_exposed(
     if store::exposed(transaction, work, &sought, ctx.now).await?.is_empty() {
         return Ok(());
     }
-    let message = "cannot be this user yet: somebody may know the token's secret who may not do as much. Rotate the token first, without grace, and hand it over within the hour";
+    let message = "cannot be this user yet: a caller with fewer rights may know the token's secret. Rotate the token without a grace period, then hand it over within an hour";
     Err(ServiceError::invalid("user", message))
 }

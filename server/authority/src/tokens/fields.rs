@@ -17,7 +17,7 @@ pub(super) fn not_before(
     errors: &mut Vec<FieldError>,
 ) -> Option<OffsetDateTime> {
     let Some(moment) = moments::read(text?) else {
-        let message = "must be a moment such as 2027-08-18T12:00:00Z";
+        let message = "must be a time such as 2027-08-18T12:00:00Z";
         errors.push(FieldError::new("not_before", message));
         return None;
     };
@@ -45,7 +45,10 @@ pub(super) fn ip_allow(texts: &[String], errors: &mut Vec<FieldError>) -> Vec<Ip
             }
             Err(_) => errors.push(FieldError::new(
                 "ip_allow",
-                format!("has {}, which is no address or range such as 10.0.0.0/8", quoted(text)),
+                format!(
+                    "has {}, which is not an address or a range such as 10.0.0.0/8",
+                    quoted(text)
+                ),
             )),
         }
     }

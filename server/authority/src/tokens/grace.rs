@@ -18,7 +18,7 @@ pub(crate) fn refuse_superseded(
     match working.iter().find(|secret| secret.id == presented) {
         Some(secret) if secret.current || !newer_used => Ok(()),
         Some(_) => Err(ServiceError::Forbidden(
-            "A newer secret of this token is in use: present that one instead.",
+            "A newer secret of this token is in use. Present that one instead.",
         )),
         // The secret expired between the authentication and the lock.
         None => Err(ServiceError::Unauthenticated),
@@ -48,7 +48,7 @@ pub(crate) fn renewable(ctx: &OpContext, lifetime: Option<Duration>) -> Option<D
 pub(super) fn name_bound(ctx: &OpContext, errors: &mut [FieldError]) {
     if end_of_secret(ctx).is_some() {
         for error in errors.iter_mut().filter(|error| error.field == "expires_at") {
-            "must not be later than the end of the secret that asks, which was replaced"
+            "must not be later than the end of the presented secret, which was replaced"
                 .clone_into(&mut error.message);
         }
     }

@@ -63,10 +63,10 @@ impl KnownSecrets {
             Actor::Operator => return Ok(()),
             Actor::User(visitor) if visitor.user.id != user => return Ok(()),
             Actor::User(_) => {
-                "must be disable: you lose these rights yourself. Another administrator can keep the tokens"
+                "must be disable: you are removing your own rights. Another administrator can keep the tokens"
             }
             _ => {
-                "must be disable: a token cannot keep the tokens. An administrator who is signed in can, and so can the command line"
+                "must be disable: a token cannot keep the tokens. A signed-in administrator or the command line can"
             }
         };
         Err(ServiceError::invalid("known_secrets", message))
@@ -114,7 +114,7 @@ impl Authority {
             transaction.commit().await?;
             let Some(stop) = stop else { return Ok(()) };
             if let Err(error) = self.inner.disable_all(&stop, Some(TURN)).await {
-                error.log("stop of tokens whose secrets are known");
+                error.log("disabling tokens with known secrets");
                 // The disabled tokens stay disabled. Other notes have precedence now.
                 let mut connection = self.inner.connection().await?;
                 store::release(&mut connection, stop.id).await?;
@@ -131,7 +131,7 @@ impl Inner {
     /// `Unfinished` if some of them are not disabled yet.
     pub(crate) async fn disable_noted(&self, stop: &SecretStop) -> Result<i64, ServiceError> {
         self.disable_all(stop, None).await.map_err(|error| {
-            error.log("stop of tokens whose secrets are known");
+            error.log("disabling tokens with known secrets");
             ServiceError::Unfinished
         })
     }
@@ -167,7 +167,7 @@ impl Inner {
                         tracing::error!(
                             workspace = %workspace.0,
                             note = %stop.id,
-                            "tokens of this workspace are still enabled although somebody may know their secrets who lost the right to them; trying again: {error}",
+                            "tokens of this workspace are still enabled although a person who lost the right to them may know their secrets; retrying: {error}",
                         );
                         failure = Some(error);
                     }

@@ -81,7 +81,7 @@ impl Lifting {
             || ended && token.ended_by.is_some() && !self.has_set(self.stoppers.ended_by);
         if others {
             return Err(ServiceError::Forbidden(
-                "Another token made the token that asks: it undoes only what it did itself. A person may undo this, or a token that a person made.",
+                "The calling token was created by another token, so it can undo only what it did itself. A person, or a token that a person created, can undo this.",
             ));
         }
         Ok(())
@@ -91,7 +91,7 @@ impl Lifting {
     pub(super) fn check_secret(&self) -> Result<(), ServiceError> {
         if self.lineage.knows_secret {
             return Err(ServiceError::Forbidden(
-                "The token made the token that asks, or got its secret: a token cannot rotate or reveal such a token. A person can, or a token that a person made.",
+                "This token created the calling token or obtained its secret, so the calling token can't rotate or reveal it. A person, or a token that a person created, can.",
             ));
         }
         Ok(())
@@ -101,12 +101,12 @@ impl Lifting {
     pub(super) fn check_widening(&self) -> Result<(), ServiceError> {
         if self.lineage.knows_secret {
             return Err(ServiceError::Forbidden(
-                "The token made the token that asks, or got its secret: a token cannot undo what was done to such a token.",
+                "This token created the calling token or obtained its secret, so the calling token can't undo what was done to it.",
             ));
         }
         if self.lineage.maker_is_stopped {
             return Err(ServiceError::Forbidden(
-                "A token that made the token that asks was disabled, ended or deleted: until that is undone, what it made can widen no token. A person can, or a token that a person made.",
+                "A token that created the calling token was disabled, expired or deleted. Until that is undone, the calling token can't widen any token. A person, or a token that a person created, can.",
             ));
         }
         Ok(())
@@ -115,9 +115,7 @@ impl Lifting {
     /// Refuses a calling token that would change the user that it acts as.
     pub(super) fn check_user(&self, before: &Token, after: &Token) -> Result<(), ServiceError> {
         if before.id == self.asks && before.user.id != after.user.id {
-            return Err(ServiceError::Forbidden(
-                "A token cannot change the user that it acts as itself.",
-            ));
+            return Err(ServiceError::Forbidden("A token can't change its own owner."));
         }
         Ok(())
     }

@@ -86,7 +86,8 @@ async fn page(
         ("scope", text(&query.scope)),
     ] {
         if text.contains('\0') || text.chars().count() > SEARCH_MAX {
-            let message = format!("must have at most {SEARCH_MAX} characters and no NUL");
+            let message =
+                format!("must have at most {SEARCH_MAX} characters and must not contain NUL");
             return Err(ServiceError::invalid(field, message));
         }
     }
@@ -98,7 +99,7 @@ async fn page(
         |_| {
             ServiceError::invalid(
                 "cursor",
-                "must be `next` of a page of this list in the same order",
+                "must be the `next` value of a page of this list in the same order",
             )
         },
     )

@@ -95,13 +95,16 @@ pub(crate) async fn holder(
         return Ok(None);
     }
     if access.own.is_some_and(|own| own != user.summary.id) {
-        errors.push(FieldError::new("user", "must be yourself: members make their own tokens"));
+        errors.push(FieldError::new(
+            "user",
+            "must be yourself: members can create only their own tokens",
+        ));
         return Ok(None);
     }
     if !may_act_as {
         errors.push(FieldError::new(
             "user",
-            "is an administrator of the instance: only another one may do this",
+            "is an instance administrator: only another instance administrator can do this",
         ));
         return Ok(None);
     }
@@ -139,7 +142,7 @@ async fn keep_holder(
         }
         Some(_) => Err(ServiceError::invalid(
             "user",
-            "is an administrator of the instance: only another one may do this",
+            "is an instance administrator: only another instance administrator can do this",
         )),
         None => Err(ServiceError::invalid(
             "user",
@@ -168,16 +171,16 @@ pub(super) async fn may_hold_secret(
     };
     Err(ServiceError::Forbidden(match shortfall {
         Shortfall::Scopes => {
-            "The token has scopes that you may not put on tokens: its secret is not for you."
+            "The token has scopes that you may not grant, so you can't get its secret."
         }
         Shortfall::HeldScopes => {
-            "The token has scopes that the token that asks does not hold: its secret is not for that one."
+            "The token has scopes that the calling token doesn't hold, so the calling token can't get its secret."
         }
         Shortfall::Audiences => {
-            "The token is meant for APIs that the token that asks is not meant for: its secret is not for that one."
+            "The token is meant for APIs that the calling token is not meant for, so the calling token can't get its secret."
         }
         Shortfall::Owner => {
-            "The token acts as an administrator of the instance: only another one may hold its secret."
+            "The token acts as an instance administrator. Only another instance administrator can get its secret."
         }
         Shortfall::Bounds(errors) => return Err(ServiceError::BoundExceeded(errors)),
         too_long @ Shortfall::TooLong => return Err(too_long.into()),
@@ -198,7 +201,7 @@ pub(crate) async fn may_see_secret(
     let is_own = ctx.own_token() == Some(token.id);
     let end = bounds(ctx).filter(|_| !is_own).map(|bounds| bounds.expires_at);
     if end.is_some_and(|end| ends_later(token.expires_at, end)) {
-        let message = "of the token is later than the end of the token or secret that asks, which must not be shown its secret";
+        let message = "of the token is later than the end of the calling token or of the secret that it presented, so the secret cannot be shown";
         return Err(ServiceError::BoundExceeded(vec![FieldError::new("expires_at", message)]));
     }
     Ok(())

@@ -181,7 +181,7 @@ impl Tokens<'_> {
         let policy = policies::levels(connection, access.tenant()).await?.in_force();
         if by == By::Itself && !policy.self_rotate {
             return Err(ServiceError::Forbidden(
-                "The policy of this workspace does not let tokens rotate themselves.",
+                "The policy of this workspace doesn't allow tokens to rotate themselves.",
             ));
         }
         let current = working.iter().find(|secret| secret.current);
@@ -316,7 +316,7 @@ impl RotationDraft {
             .map(|end| earlier(end, latest));
         match &ends_at {
             Ok(Some(end)) if token.not_before.is_some_and(|start| start >= *end) => {
-                errors.push(FieldError::new("expires_at", "must be after the token begins"));
+                errors.push(FieldError::new("expires_at", "must be after the start of the token"));
             }
             Ok(_) => {}
             Err(error) => errors.push(FieldError::new("expires_at", error)),

@@ -51,7 +51,7 @@ pub(super) fn shrunk(
     errors: &mut Vec<FieldError>,
 ) -> HeldScopes {
     if wanted.values().all(Vec::is_empty) {
-        errors.push(FieldError::new("grants", "must name at least one scope"));
+        errors.push(FieldError::new("grants", "must contain at least one scope"));
     }
     if !fits(token, named(wanted.values().map(Vec::len).sum()), "grants", errors) {
         return HeldScopes::default();
@@ -87,7 +87,7 @@ pub(super) fn shrunk_by_name(
     errors: &mut Vec<FieldError>,
 ) -> HeldScopes {
     if texts.is_empty() {
-        errors.push(FieldError::new("scopes", "must name at least one scope"));
+        errors.push(FieldError::new("scopes", "must contain at least one scope"));
     }
     if !fits(token, named(texts.len()), "scopes", errors) {
         return HeldScopes::default();
@@ -116,6 +116,6 @@ pub(super) fn shrunk_by_name(
 
 fn refuse(errors: &mut Vec<FieldError>, field: &str, text: &str) {
     let message =
-        format!("has {}, which the token does not grant: scopes can only shrink", quoted(text));
+        format!("has {}, which the token does not hold: scopes can only be removed", quoted(text));
     errors.push(FieldError::new(field, message));
 }

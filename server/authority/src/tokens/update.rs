@@ -228,7 +228,7 @@ async fn may_widen(
     let grantor = Grantor::of(transaction, ctx, access).await?;
     match grantor.check(transaction, &after).await? {
         Err(Shortfall::Scopes) if after.user.id != before.user.id => {
-            let message = "cannot be changed: the token has scopes that you may not put on tokens";
+            let message = "cannot be changed: the token has scopes that you may not grant";
             Err(ServiceError::invalid("user", message))
         }
         outcome => Ok(outcome?),
@@ -335,7 +335,7 @@ impl TokenPatch {
         }
         match (&self.scopes, &self.grants) {
             (Some(_), Some(_)) => {
-                errors.push(FieldError::new("grants", "must stand by itself, without scopes"));
+                errors.push(FieldError::new("grants", "cannot be combined with scopes"));
             }
             (Some(texts), None) => {
                 after.set_grants(shrunk_by_name(before, texts, rules.catalogues, errors));
@@ -359,7 +359,7 @@ impl TokenPatch {
             }
             Edit::Remove => after.not_before = None,
             Edit::Keep if starts_late(&after) => {
-                errors.push(FieldError::new("expires_at", "must be after the token begins"));
+                errors.push(FieldError::new("expires_at", "must be after the start of the token"));
             }
             Edit::Keep => {}
         }

@@ -49,16 +49,16 @@ pub(super) enum Shortfall {
 impl From<Shortfall> for ServiceError {
     fn from(shortfall: Shortfall) -> Self {
         Self::Forbidden(match shortfall {
-            Shortfall::Scopes => "The token has scopes that you may not put on tokens.",
-            Shortfall::HeldScopes => "The token has scopes that the token that asks does not hold.",
+            Shortfall::Scopes => "The token has scopes that you may not grant.",
+            Shortfall::HeldScopes => "The token has scopes that the calling token doesn't hold.",
             Shortfall::Audiences => {
-                "The token is meant for APIs that the token that asks is not meant for."
+                "The token is meant for APIs that the calling token is not meant for."
             }
             Shortfall::Owner => {
-                "The token acts as an administrator of the instance: only another one may do this."
+                "The token acts as an instance administrator. Only another instance administrator can do this."
             }
             Shortfall::TooLong => {
-                "Comparing the token's patterns with what you may put on tokens takes too long. Ask somebody who may put all scopes on tokens, or remove some of its patterns."
+                "The token's patterns take too long to compare with the scopes that you may grant. Ask a person who may grant all scopes, or remove some of the patterns."
             }
             Shortfall::Bounds(errors) => return Self::BoundExceeded(errors),
         })
@@ -192,7 +192,7 @@ pub(crate) fn inherit(
     name_bound(ctx, &mut errors);
     if matches!((checked.not_before, checked.expires_at), (Some(start), Some(end)) if start >= end)
     {
-        let message = "must be before the end of the token that asks";
+        let message = "must be before the end of the calling token";
         errors.push(FieldError::new("not_before", message));
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }

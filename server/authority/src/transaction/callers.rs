@@ -56,8 +56,7 @@ use crate::{
 const KEYS: u64 = 0x6361_6c6c_6572_7321;
 /// The rules of the instance, as one of these locks.
 pub(crate) const RULES: Uuid = Uuid::nil();
-pub(crate) const CHANGED: &str =
-    "Your rights changed while this request waited. If you may still do this, send it again.";
+pub(crate) const CHANGED: &str = "Your permissions changed while this request was waiting. If you're still allowed to do this, send it again.";
 
 impl Actor {
     /// Refuses a caller who has lost something, judging by what the same credential grants now.
@@ -175,7 +174,7 @@ impl Inner {
     /// wait, a recorded note makes sure that it does (`users/second_look.rs`).
     pub(crate) async fn let_acts_end(&self, share: Share, people: &[Uuid]) {
         if let Err(error) = self.wait_for_acts(people).await {
-            error.log("wait for what people were doing");
+            error.log("waiting for changes in progress");
         }
         drop(share);
     }

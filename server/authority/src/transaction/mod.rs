@@ -468,6 +468,6 @@ mod tests {
         while inner.pool.size() > 0 && inner.pool.num_idle() == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        assert_eq!(inner.pool.size(), 0, "the next change gets the connection");
+        assert_eq!(inner.pool.size(), 0, "the connection went back to the pool");
     }
 }

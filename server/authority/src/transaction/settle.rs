@@ -49,7 +49,7 @@ impl Inner {
                 // In another history the same number may denote another revision.
                 Ok(Ok(0)) if self.history.epoch() == epoch => break,
                 Ok(Ok(_)) | Err(_) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "cannot see how far the replicas are"),
+                Ok(Err(error)) => tracing::debug!(%error, "failed to read the replicas' state"),
             }
             let waited = self.clock.elapsed().saturating_sub(committed);
             if waited >= longest {

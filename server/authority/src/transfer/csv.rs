@@ -75,7 +75,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Vec<String>>, BadCsv> {
                 characters.next_if(|character| !matches!(character, ',' | '\n' | '\r'))
             {
                 if character == '"' {
-                    return Err(BadCsv { line, why: "a quote stands within a cell" });
+                    return Err(BadCsv { line, why: "a quote is inside a cell" });
                 }
                 cell.push(character);
             }

@@ -215,14 +215,14 @@ impl Transfer<'_> {
         let mut seen = HashSet::new();
         for (index, row) in rows.iter().enumerate() {
             if row.sha256().is_some_and(|sha256| !seen.insert(sha256)) {
-                errors.push(of_row(index, "digest", "is that of a row before"));
+                errors.push(of_row(index, "digest", "is the same as in an earlier row"));
             }
         }
         let places = self.places(rows);
         let digests: Vec<Vec<u8>> = places.keys().cloned().collect();
         for digest in imports::known_here(connection, access.tenant(), &digests).await? {
             if let Some(place) = places.get(&digest) {
-                let message = "is that of a token which is here already or was deleted";
+                let message = "belongs to an existing or deleted token of this workspace";
                 errors.push(of_row(*place, "digest", message));
             }
         }
@@ -273,7 +273,7 @@ impl Transfer<'_> {
         if !operator {
             taken.truncate(1);
         }
-        let message = "is that of a token of another workspace";
+        let message = "belongs to a token of another workspace";
         Ok(taken.into_iter().map(|place| (place, of_row(place, "digest", message))).collect())
     }
 
@@ -355,7 +355,7 @@ impl Transfer<'_> {
         imports::insert(connection, secret, id, &digest, ctx.now).await.map_err(|error| {
             // Another import inserted the digest at the same moment.
             if error.violates("token_secrets_digest_unique") {
-                ServiceError::invalid("rows", "have a digest that was imported a moment ago")
+                ServiceError::invalid("rows", "have a digest that another import has just added")
             } else {
                 error.into()
             }
@@ -528,7 +528,7 @@ async fn find_owners(
         };
         errors.extend(wrong.iter().map(|error| of_row(index, "owner", &error.message)));
         if sha256.is_none() {
-            let message = "must be a SHA-256 in 64 hexadecimal digits or in base64";
+            let message = "must be a SHA-256 digest in 64 hexadecimal digits or in base64";
             errors.push(of_row(index, "digest", message));
         }
         errors.extend(mistakes.iter().map(|error| of_row(index, &error.field, &error.message)));
@@ -562,7 +562,7 @@ fn few(mut errors: Vec<FieldError>) -> ServiceError {
     let more = errors.len().saturating_sub(ERRORS_MAX);
     errors.truncate(ERRORS_MAX);
     if more > 0 {
-        errors.push(FieldError::new("rows", format!("have {more} more mistakes")));
+        errors.push(FieldError::new("rows", format!("have {more} more errors")));
     }
     ServiceError::Invalid(errors)
 }

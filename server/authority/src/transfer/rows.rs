@@ -54,7 +54,7 @@ impl Row {
 /// Reads a file. Rows are counted from 1, without the header and empty lines.
 pub(super) fn read(format: Format, bytes: &[u8], _: &Heavy) -> Result<Vec<Row>, Vec<FieldError>> {
     let text = std::str::from_utf8(bytes)
-        .map_err(|_| vec![FieldError::new("rows", "must be text in UTF-8")])?;
+        .map_err(|_| vec![FieldError::new("rows", "must be UTF-8 text")])?;
     let rows = match format {
         Format::Csv => read_csv(text)?,
         Format::Jsonl => read_jsonl(text)?,
@@ -63,7 +63,7 @@ pub(super) fn read(format: Format, bytes: &[u8], _: &Heavy) -> Result<Vec<Row>, 
         0 => Err(vec![FieldError::new("rows", "must not be empty")]),
         1..=ROWS_MAX => Ok(rows),
         count => {
-            let message = format!("must be at most {ROWS_MAX}; these are {count}");
+            let message = format!("must be at most {ROWS_MAX}; there are {count}");
             Err(vec![FieldError::new("rows", message)])
         }
     }
@@ -83,7 +83,7 @@ fn read_jsonl(text: &str) -> Result<Vec<Row>, Vec<FieldError>> {
             None => errors.push(FieldError::new(
                 format!("rows[{}]", index + 1),
                 format!(
-                    "must be a JSON object with {} and nothing else, on one line",
+                    "must be a JSON object on one line, with no fields other than {}",
                     COLUMNS.join(", ")
                 ),
             )),
@@ -94,7 +94,7 @@ fn read_jsonl(text: &str) -> Result<Vec<Row>, Vec<FieldError>> {
 
 fn read_csv(text: &str) -> Result<Vec<Row>, Vec<FieldError>> {
     let cells = csv::read(text).map_err(|bad| {
-        vec![FieldError::new("rows", format!("must be CSV; in line {} {}", bad.line, bad.why))]
+        vec![FieldError::new("rows", format!("must be CSV; in line {}, {}", bad.line, bad.why))]
     })?;
     let mut cells = cells.into_iter();
     let Some(headings) = cells.next() else { return Ok(Vec::new()) };
@@ -107,7 +107,10 @@ fn read_csv(text: &str) -> Result<Vec<Row>, Vec<FieldError>> {
     distinct.sort_unstable();
     distinct.dedup();
     if known < headings.len() || distinct.len() < headings.len() || !columns.contains(&Some(0)) {
-        let message = format!("must begin with headings, each once, of {}", COLUMNS.join(", "));
+        let message = format!(
+            "must begin with headings that include digest, each at most once, from {}",
+            COLUMNS.join(", ")
+        );
         return Err(vec![FieldError::new("rows", message)]);
     }
     let mut rows = Vec::new();

@@ -276,7 +276,7 @@ mod tests {
         recorder.put_back(taken);
         let taken = flush(&recorder, 2, false).await;
         assert_eq!(taken[&known.token_id].hours, [(HOUR, Counts { allowed: 3, refused: 1 })]);
-        assert_eq!(taken[&known.token_id].last.as_ref().unwrap().at, AT, "the latest wins");
+        assert_eq!(taken[&known.token_id].last.as_ref().unwrap().at, AT, "the latest use wins");
         assert!(flush(&recorder, 4, true).await.is_empty());
     }
 
@@ -360,6 +360,6 @@ mod tests {
         let taken = flush(&recorder, 0, false).await;
         assert_eq!(taken.len(), FRESH_MAX);
         assert_eq!(taken[&first.token_id].count(), 2);
-        assert_eq!(recorder.state(), (0, 1), "what was lost stays counted");
+        assert_eq!(recorder.state(), (0, 1), "lost uses stay counted");
     }
 }

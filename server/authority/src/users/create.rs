@@ -116,10 +116,10 @@ impl Users<'_> {
             }
             (UserKind::Person, None, By::Password) => refuse("is missing"),
             (UserKind::Person, Some(_), By::Link) => {
-                refuse("must not be given: the person chooses it by the link");
+                refuse("must be omitted: the person chooses it with the link");
             }
             (UserKind::Service, Some(_), _) => {
-                refuse("must not be given: a service account never signs in");
+                refuse("must be omitted: a service account never signs in");
             }
             (UserKind::Service, None, By::Link) => {
                 errors.push(FieldError::new(

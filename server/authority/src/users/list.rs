@@ -25,7 +25,8 @@ impl Users<'_> {
     ) -> Result<Page<User>, ServiceError> {
         ctx.manages_instance()?;
         if query.q.contains('\0') || query.q.chars().count() > SEARCH_MAX {
-            let message = format!("must have at most {SEARCH_MAX} characters and no NUL");
+            let message =
+                format!("must have at most {SEARCH_MAX} characters and must not contain NUL");
             return Err(ServiceError::invalid("q", message));
         }
         if query.limit == 0 || query.limit > USERS_LIMIT_MAX {
@@ -56,7 +57,9 @@ fn decode(text: &str) -> Result<String, ServiceError> {
     String::from_utf8(bytes)
         .ok()
         .filter(|email| !email.is_empty() && !email.contains('\0'))
-        .ok_or_else(|| ServiceError::invalid("cursor", "must be `next` of a page of this list"))
+        .ok_or_else(|| {
+            ServiceError::invalid("cursor", "must be the `next` value of a page of this list")
+        })
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub(super) async fn look(inner: &Inner, stops: Vec<PersonStop>) -> Result<Found,
     let mut all = Found::default();
     for stop in stops {
         let found = inner.look_again(stop).await.map_err(|error| {
-            error.log("second look at accounts whose passwords ended");
+            error.log("second check of accounts whose passwords expired");
             ServiceError::Unfinished
         })?;
         all.ended.extend(found.ended);
@@ -97,7 +97,7 @@ impl Authority {
                 Ok::<_, ServiceError>(())
             };
             if let Err(error) = outcome.await {
-                error.log("second look at accounts whose passwords ended");
+                error.log("second check of accounts whose passwords expired");
                 let mut connection = self.inner.connection().await?;
                 store::keep(&mut connection, id).await?;
             }

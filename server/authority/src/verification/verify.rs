@@ -86,7 +86,7 @@ impl Verification<'_> {
                 if anywhere {
                     Ok(())
                 } else {
-                    Err(ServiceError::Forbidden("Your roles do not allow to verify tokens."))
+                    Err(ServiceError::Forbidden("Your roles don't allow you to verify tokens."))
                 }
             }
         }

@@ -80,7 +80,7 @@ impl Verification<'_> {
         }
         if bytes > ANSWERS_MAX && questions.len() > 1 {
             let message = format!(
-                "must be fewer: these tokens have so many scopes that the answers could have more than {ANSWERS_MAX} bytes; ask fewer questions at once"
+                "must be fewer: these tokens have so many scopes that the response could exceed {ANSWERS_MAX} bytes; send fewer items in one request"
             );
             return Err(ServiceError::invalid("items", message));
         }

@@ -138,7 +138,7 @@ async fn add(
     users::lock(connection, user).await?;
     store::insert(connection, tenant.id(), user, role, grants, ctx.now).await.map_err(|error| {
         if error.violates("memberships_pkey") {
-            ServiceError::AlreadyExists(FieldError::new("user", "is a member already"))
+            ServiceError::AlreadyExists(FieldError::new("user", "is already a member"))
         } else {
             error.into()
         }

@@ -47,7 +47,7 @@ impl Workspaces<'_> {
         let slug = match (&workspace.slug, &name) {
             (Some(text), _) => text.parse::<Slug>().map_err(|error| error.to_string()),
             (None, Some(name)) => Slug::suggested_by(name.as_ref())
-                .ok_or_else(|| "cannot be made from this name: give one".to_owned()),
+                .ok_or_else(|| "cannot be derived from this name: provide one".to_owned()),
             (None, None) => return Err(ServiceError::Invalid(errors)),
         };
         let slug = slug.map_err(|message| errors.push(FieldError::new("slug", message))).ok();

@@ -42,7 +42,7 @@ impl Workspaces<'_> {
                 (!makes, standing.role.is_none(), workspace.created_at, workspace.id)
             })
             .map(|standing| standing.workspace.slug)
-            .ok_or(ServiceError::Forbidden("You are in no workspace."))?;
+            .ok_or(ServiceError::Forbidden("You are not a member of any workspace."))?;
         Holder::current().concerns(About::Workspace(home.clone()));
         Ok(home)
     }

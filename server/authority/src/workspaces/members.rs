@@ -86,7 +86,7 @@ pub(super) fn check_said(
     for (index, pattern) in grants.into_iter().flatten().enumerate() {
         if let Some(other) = also_of_another(pattern, catalogues) {
             let message = format!(
-                "means scopes of {TESSERA_AUDIENCE} and of {other}: write {TESSERA_AUDIENCE}/{pattern} or {other}/{pattern}"
+                "matches scopes of both {TESSERA_AUDIENCE} and {other}: write {TESSERA_AUDIENCE}/{pattern} or {other}/{pattern}"
             );
             errors.push(FieldError::new(format!("grants[{index}]"), message));
         }
@@ -169,16 +169,16 @@ pub(super) fn check_within(
     let by_token = matches!(ctx.actor, Actor::Token(_));
     let mut errors = Vec::new();
     if excess.role {
-        let message = format!("must not be {role}: it may do more than the one who asks");
+        let message = format!("must not be {role}: this role may do more than the caller");
         errors.push(FieldError::new("role", message));
     }
     if excess.grants {
         let message = match (grants, by_token) {
             (None, true) => {
-                "must be given: without them the role grants more scopes than the token that asks holds"
+                "are required: without them, the role grants more scopes than the calling token holds"
             }
-            (Some(_), true) => "must not go beyond the scopes of the token that asks",
-            (_, false) => "must not go beyond what you may put on tokens yourself",
+            (Some(_), true) => "must not go beyond the scopes of the calling token",
+            (_, false) => "must not go beyond the scopes that you may grant yourself",
         };
         errors.push(FieldError::new("grants", message));
     }

@@ -51,7 +51,7 @@ impl World {
 }
 
 #[sqlx::test(migrations = false)]
-async fn every_change_leaves_a_chain_that_is_whole(pool: PgPool) {
+async fn every_change_leaves_an_intact_chain(pool: PgPool) {
     let (world, chain) = busy(pool).await;
     let reports = world.authority.audit().verify(&world.operator(), &[]).await.unwrap();
     assert_eq!(reports.len(), 2);
@@ -104,7 +104,7 @@ async fn changed_row_is_found_in_every_column(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn deleted_row_is_missed(pool: PgPool) {
+async fn deleted_row_is_reported_as_missing(pool: PgPool) {
     let (world, chain) = busy(pool).await;
     world.tamper("DELETE FROM audit_events WHERE {chain} AND seq IN (1, 5, 6)").await;
     let missing = |from, to| Damage::Missing { chain, from, to };
@@ -112,7 +112,7 @@ async fn deleted_row_is_missed(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn cut_tail_is_missed_and_the_next_change_does_not_heal_it(pool: PgPool) {
+async fn truncated_tail_is_reported_and_the_next_change_does_not_hide_it(pool: PgPool) {
     let (world, chain) = busy(pool).await;
     world.tamper("DELETE FROM audit_events WHERE {chain} AND seq > 7").await;
     assert_eq!(damage(&world).await, [Damage::TailCut { chain, from: 8, to: 9 }]);
@@ -172,7 +172,7 @@ async fn inserted_and_moved_rows_are_found(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn row_taken_out_of_its_chain_is_found_also_after_a_restart(pool: PgPool) {
+async fn row_removed_from_its_chain_is_found_even_after_a_restart(pool: PgPool) {
     let (world, chain) = busy(pool).await;
     let id = id_at(&world, chain, 9).await;
     world
@@ -187,7 +187,7 @@ async fn row_taken_out_of_its_chain_is_found_also_after_a_restart(pool: PgPool) 
 }
 
 #[sqlx::test(migrations = false)]
-async fn removed_or_changed_end_is_found_and_changes_go_on(pool: PgPool) {
+async fn removed_or_changed_end_is_found_and_changes_continue(pool: PgPool) {
     let (world, chain) = busy(pool).await;
     let ada = world.owner().await;
     let again = async || drop(world.mint(&ada, "workspace-1", draft(&["rivers:read"])).await);
@@ -211,7 +211,7 @@ async fn removed_or_changed_end_is_found_and_changes_go_on(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn unknown_key_is_told_as_such(pool: PgPool) {
+async fn unknown_key_is_reported_as_such(pool: PgPool) {
     let (world, chain) = busy(pool).await;
     world
         .tamper("UPDATE audit_events SET key_version = 7 WHERE {chain} AND seq IN (2, 3, 4)")
@@ -221,7 +221,7 @@ async fn unknown_key_is_told_as_such(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn older_state_put_back_is_found_by_an_end_that_was_kept_elsewhere(pool: PgPool) {
+async fn restored_older_state_is_found_with_an_end_stored_elsewhere(pool: PgPool) {
     let (world, chain) = busy(pool).await;
     world.tamper("CREATE TABLE kept AS SELECT * FROM audit_heads WHERE {chain}").await;
     world.mint(&world.owner().await, "workspace-1", draft(&["rivers:read"])).await;
@@ -275,7 +275,7 @@ async fn rows_from_before_the_chain_are_chained_once(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn many_changes_at_once_make_one_chain(pool: PgPool) {
+async fn concurrent_changes_form_one_chain(pool: PgPool) {
     let world = World::founded(pool).await;
     world.workspace("other").await;
     let ada = world.owner().await;
@@ -322,7 +322,7 @@ async fn change_without_its_row_does_not_happen(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn log_is_read_by_who_may_with_filters_and_pages(pool: PgPool) {
+async fn log_is_read_by_permitted_callers_with_filters_and_pages(pool: PgPool) {
     let (world, _) = busy(pool).await;
     world.workspace("other").await;
     let audit = world.authority.audit();

@@ -70,7 +70,7 @@ impl<'a> Trials<'a> {
         let rows = self.rows().await;
         let done = operation().await.unwrap_or_else(|error| panic!("{action}: {error:?}"));
         let told = self.rows().await.split_off(rows.len());
-        assert!(told.iter().any(|told| told == action), "{action} told {told:?}");
+        assert!(told.iter().any(|told| told == action), "{action} wrote {told:?}");
         self.told.borrow_mut().extend(told);
         done
     }

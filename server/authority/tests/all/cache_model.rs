@@ -164,52 +164,52 @@ fn try_all(mechanism: Mechanism, way: Way) {
             move || model.verify()
         });
         model.narrow();
-        assert_eq!(model.verify(), AFTER, "what was before was told after the answer");
+        assert_eq!(model.verify(), AFTER, "stale facts were returned after the response");
         loader.join().unwrap();
-        assert_eq!(model.verify(), AFTER, "what was before is still kept");
+        assert_eq!(model.verify(), AFTER, "stale facts are still cached");
     });
 }
 
 #[test]
-fn what_was_forgotten_while_it_was_looked_up_does_not_come_back() {
+fn facts_evicted_during_a_lookup_do_not_come_back() {
     for way in WAYS {
         try_all(Mechanism::Whole, way);
     }
 }
 
 #[test]
-#[should_panic(expected = "what was before")]
-fn without_the_generation_it_does() {
+#[should_panic(expected = "stale facts")]
+fn without_the_generation_evicted_facts_come_back() {
     try_all(Mechanism::NoGeneration, Way::Removes);
 }
 
 #[test]
-#[should_panic(expected = "what was before")]
-fn without_the_generation_what_has_ended_does() {
+#[should_panic(expected = "stale facts")]
+fn without_the_generation_ended_facts_come_back() {
     try_all(Mechanism::NoGeneration, Way::Ends);
 }
 
 #[test]
-#[should_panic(expected = "what was before")]
-fn without_the_lock_it_does() {
+#[should_panic(expected = "stale facts")]
+fn without_the_lock_evicted_facts_come_back() {
     try_all(Mechanism::NoLock, Way::Removes);
 }
 
 #[test]
-#[should_panic(expected = "what was before")]
-fn without_the_list_it_does() {
+#[should_panic(expected = "stale facts")]
+fn without_the_list_evicted_facts_come_back() {
     try_all(Mechanism::NotListed, Way::Ends);
 }
 
 #[test]
-#[should_panic(expected = "what was before")]
-fn listed_without_the_lock_it_does() {
+#[should_panic(expected = "stale facts")]
+fn listing_without_the_lock_lets_evicted_facts_come_back() {
     try_all(Mechanism::ListedLate, Way::Ends);
 }
 
 #[test]
-#[should_panic(expected = "what was before")]
-fn without_a_look_at_the_end_it_does() {
+#[should_panic(expected = "stale facts")]
+fn without_the_validity_check_evicted_facts_come_back() {
     try_all(Mechanism::NotLookedAt, Way::Ends);
 }
 
@@ -224,25 +224,25 @@ fn recall_beside(mechanism: Mechanism, way: Way) {
         });
         model.narrow();
         let recalled = caller.join().unwrap();
-        assert_eq!(model.verify_recalled(recalled), AFTER, "what was before was told");
+        assert_eq!(model.verify_recalled(recalled), AFTER, "stale facts were returned");
     });
 }
 
 #[test]
-fn what_was_recalled_is_not_used_after_it_was_forgotten() {
+fn recalled_facts_are_not_used_after_eviction() {
     for way in WAYS {
         recall_beside(Mechanism::Whole, way);
     }
 }
 
 #[test]
-#[should_panic(expected = "what was before")]
-fn counted_before_it_is_gone_it_is() {
+#[should_panic(expected = "stale facts")]
+fn counting_before_removal_lets_recalled_facts_be_used() {
     recall_beside(Mechanism::CountedBefore, Way::Removes);
 }
 
 #[test]
-#[should_panic(expected = "what was before")]
-fn counted_before_it_has_ended_it_is() {
+#[should_panic(expected = "stale facts")]
+fn counting_before_the_end_lets_recalled_facts_be_used() {
     recall_beside(Mechanism::CountedBefore, Way::Ends);
 }

@@ -65,11 +65,17 @@ async fn race(options: PgConnectOptions, level: PolicyLevel) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn crowd_at_a_workspace_limit_makes_one_token(_: PgPoolOptions, options: PgConnectOptions) {
+async fn concurrent_creations_at_a_workspace_limit_create_one_token(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
     race(options, PolicyLevel::Workspace(slug("workspace-1"))).await;
 }
 
 #[sqlx::test(migrations = false)]
-async fn crowd_at_the_instance_limit_makes_one_token(_: PgPoolOptions, options: PgConnectOptions) {
+async fn concurrent_creations_at_the_instance_limit_create_one_token(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
     race(options, PolicyLevel::Instance).await;
 }

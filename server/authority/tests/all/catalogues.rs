@@ -28,7 +28,7 @@ implies = []
 "#;
 
 #[sqlx::test(migrations = false)]
-async fn seeded_catalogues_are_there_and_migrating_again_changes_nothing(pool: PgPool) {
+async fn seeded_catalogues_exist_and_migrating_again_changes_nothing(pool: PgPool) {
     let world = World::founded(pool).await;
     let ctx = world.owner().await;
     let before = world.authority.catalogues().list(&ctx).await.unwrap();
@@ -53,7 +53,7 @@ async fn loading_replaces_and_a_narrower_implication_narrows_tokens(pool: PgPool
         .await;
     let loaded = loaded.unwrap();
     assert_eq!(counts(&loaded), (0, 2, 0, 9));
-    assert_eq!((loaded.version, loaded.uses.count), (2, 1), "one token has less");
+    assert_eq!((loaded.version, loaded.uses.count), (2, 1), "one token loses a scope");
     assert_eq!(world.decide(minted.secret.expose(), &read).await, DecisionCode::InsufficientScope);
     let again = world
         .authority
@@ -76,13 +76,13 @@ async fn scope_that_tokens_hold_is_not_taken_from_them(pool: PgPool) {
         .load(&world.operator(), catalogue, LoadOptions::default())
         .await;
     let Err(ServiceError::Invalid(errors)) = outcome else { panic!("loaded") };
-    assert_eq!(errors[0].message, "lacks rivers:run, which 1 tokens hold");
+    assert_eq!(errors[0].message, "lacks rivers:run, which is in use; tokens that hold it: 1");
     let run = demand("default", &["rivers:run"]);
     assert_eq!(world.decide(minted.secret.expose(), &run).await, DecisionCode::Valid);
 }
 
 #[sqlx::test(migrations = false)]
-async fn dry_run_tells_whom_a_catalogue_concerns_and_changes_nothing(pool: PgPool) {
+async fn dry_run_reports_affected_tokens_and_changes_nothing(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:run"]).await;
     let run = demand("default", &["rivers:run"]);

@@ -36,7 +36,7 @@ async fn execute(pool: &PgPool, sql: String) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn connection_sets_what_role_and_database_have_otherwise(pool: PgPool) {
+async fn connection_overrides_settings_of_role_and_database(pool: PgPool) {
     let database = pool.connect_options().get_database().unwrap().to_owned();
     for (name, default, _) in OWN {
         execute(&pool, format!("ALTER DATABASE \"{database}\" SET {name} = {default}")).await;
@@ -54,7 +54,7 @@ async fn connection_sets_what_role_and_database_have_otherwise(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn timeouts_that_only_some_versions_have_are_off(pool: PgPool) {
+async fn timeouts_of_newer_postgresql_versions_are_off(pool: PgPool) {
     let database = pool.connect_options().get_database().unwrap().to_owned();
     let names: Vec<String> = sqlx::query_scalar(
         "SELECT name FROM pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout')",
@@ -80,7 +80,7 @@ async fn timeouts_that_only_some_versions_have_are_off(pool: PgPool) {
 
 /// Simulates a pooler, which lends a connection whose settings another client has changed.
 #[sqlx::test(migrations = false)]
-async fn transaction_sets_what_its_connection_has_otherwise(pool: PgPool) {
+async fn transaction_overrides_settings_of_its_connection(pool: PgPool) {
     let keys = Keys::generate(&SystemEntropy);
     let text = keys.to_toml().expose_secret().to_owned();
     drop(World::with_keys(pool.clone(), keys).await);

@@ -133,7 +133,7 @@ async fn keys(pool: &PgPool) -> Keys {
 }
 
 #[sqlx::test(migrations = false)]
-async fn all_works_again_once_the_lease_is_renewed(pool: PgPool) {
+async fn requests_succeed_again_once_the_lease_is_renewed(pool: PgPool) {
     let way = Way::to(&pool);
     let server = Server::start(&pool, &way, keys(&pool).await);
     let (known, unknown) = (server.token().await, server.token().await);
@@ -152,7 +152,7 @@ async fn all_works_again_once_the_lease_is_renewed(pool: PgPool) {
 
 /// Without notifications nothing is stale, but every change takes as long as a renewal.
 #[sqlx::test(migrations = false)]
-async fn notifications_are_heard_again(pool: PgPool) {
+async fn notifications_are_received_again(pool: PgPool) {
     let way = Way::to(&pool);
     let server = Server::start(&pool, &way, keys(&pool).await);
     let listeners = async || -> Vec<i32> {

@@ -99,14 +99,14 @@ async fn make_many(world: &World, parent: &MintedToken, number: i32) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_is_stopped_although_one_that_it_made_is_locked(pool: PgPool) {
+async fn token_is_stopped_while_its_descendant_is_locked(pool: PgPool) {
     let world = World::founded(pool).await;
     let [parent, child, grandchild] = family(&world).await;
     let other = hold(&world, &grandchild).await;
     let stop = disable(&world, &parent).await;
     // If the stop of the token waited for the held lock, this would wait, too.
     is_disabled(&world, &parent).await;
-    assert!(!stop.is_finished(), "the answer waits for all of them");
+    assert!(!stop.is_finished(), "the response waits for all of them");
     other.rollback().await.unwrap();
     stop.await.unwrap().unwrap();
     for token in [&child, &grandchild] {
@@ -116,7 +116,7 @@ async fn token_is_stopped_although_one_that_it_made_is_locked(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn many_named_tokens_are_stopped_before_what_any_of_them_made(pool: PgPool) {
+async fn all_named_tokens_are_stopped_before_their_descendants(pool: PgPool) {
     let world = World::founded(pool).await;
     let [one, child, _] = family(&world).await;
     let [two, ..] = family(&world).await;
@@ -134,7 +134,7 @@ async fn many_named_tokens_are_stopped_before_what_any_of_them_made(pool: PgPool
 }
 
 #[sqlx::test(migrations = false)]
-async fn stop_that_one_server_leaves_undone_is_done_by_another(pool: PgPool) {
+async fn stop_left_by_one_server_is_completed_by_another(pool: PgPool) {
     let world = World::founded(pool).await;
     let [parent, child, grandchild] = family(&world).await;
     let other = hold(&world, &child).await;
@@ -145,7 +145,11 @@ async fn stop_that_one_server_leaves_undone_is_done_by_another(pool: PgPool) {
     assert!(stop.await.is_err());
     other.rollback().await.unwrap();
     world.authority.stop_noted_descendants().await.unwrap();
-    assert_eq!(decision(&world, &child).await, DecisionCode::Valid, "the first server's for now");
+    assert_eq!(
+        decision(&world, &child).await,
+        DecisionCode::Valid,
+        "the first server still holds the note"
+    );
     world.execute("UPDATE descendant_stops SET worked_until = now()").await;
     world.authority.stop_noted_descendants().await.unwrap();
     for token in [&child, &grandchild] {
@@ -193,7 +197,7 @@ async fn no_descendant_changes_tokens_while_they_are_being_stopped(pool: PgPool)
 
 /// The stop waits for work that a descendant began before it was noted, and stops the result, too.
 #[sqlx::test(migrations = false)]
-async fn token_that_is_being_made_during_the_stop_is_stopped(pool: PgPool) {
+async fn token_created_during_the_stop_is_stopped(pool: PgPool) {
     let world = World::founded(pool).await;
     let [parent, child, _] = family(&world).await;
     let cap = PolicyRules { max_tokens: Some(100), ..PolicyRules::default() };
@@ -225,7 +229,7 @@ async fn token_that_is_being_made_during_the_stop_is_stopped(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn thousands_are_stopped_by_few_statements_and_each_has_its_row_in_the_log(pool: PgPool) {
+async fn thousands_are_stopped_with_few_statements_and_each_has_an_audit_row(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let parent = world.mint(&ada, HOME, maker("parent")).await;
@@ -259,7 +263,7 @@ async fn thousands_are_stopped_by_few_statements_and_each_has_its_row_in_the_log
 }
 
 #[sqlx::test(migrations = false)]
-async fn reuse_stops_the_token_without_waiting_for_those_that_it_made(pool: PgPool) {
+async fn reuse_stops_the_token_without_waiting_for_its_descendants(pool: PgPool) {
     let world = World::founded(pool).await;
     let rules = PolicyRules {
         on_parent_end: Some(OnParentEnd::End),

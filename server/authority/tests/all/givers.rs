@@ -134,7 +134,7 @@ fn redeem(
 }
 
 #[sqlx::test(migrations = false)]
-async fn person_who_is_signed_in_uses_a_link_of_their_own_or_of_somebody_else(pool: PgPool) {
+async fn signed_in_person_uses_their_own_or_another_persons_link(pool: PgPool) {
     let world = World::founded(pool).await;
     let petra = admin(&world, &world.operator(), "petra").await;
     let quinn = admin(&world, &world.operator(), "quinn").await;
@@ -149,7 +149,7 @@ async fn person_who_is_signed_in_uses_a_link_of_their_own_or_of_somebody_else(po
 }
 
 #[sqlx::test(migrations = false)]
-async fn link_whose_maker_is_stopped_meanwhile_sets_no_password(pool: PgPool) {
+async fn link_whose_creator_is_stopped_meanwhile_sets_no_password(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     admin(&world, &world.operator(), "adam").await;
@@ -169,7 +169,7 @@ async fn link_whose_maker_is_stopped_meanwhile_sets_no_password(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn account_that_ends_with_its_giver_leaves_nobody_behind(pool: PgPool) {
+async fn account_that_expires_with_its_password_setter_leaves_no_access_behind(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     admin(&world, &world.operator(), "adam").await;
@@ -198,7 +198,7 @@ async fn account_that_ends_with_its_giver_leaves_nobody_behind(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn what_an_ended_account_made_ends_although_the_caller_hangs_up(pool: PgPool) {
+async fn tokens_of_an_expired_account_are_disabled_after_the_caller_disconnects(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     admin(&world, &world.operator(), "adam").await;
@@ -236,7 +236,7 @@ async fn what_an_ended_account_made_ends_although_the_caller_hangs_up(pool: PgPo
 }
 
 #[sqlx::test(migrations = false)]
-async fn new_password_is_answered_although_other_acts_could_not_be_waited_for(pool: PgPool) {
+async fn new_password_succeeds_even_if_waiting_for_other_changes_fails(pool: PgPool) {
     let world = World::founded(pool).await;
     let petra = admin(&world, &world.operator(), "petra").await;
     let secret = session(&world, "petra", PASSWORD).await.unwrap();

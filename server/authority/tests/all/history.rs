@@ -129,14 +129,14 @@ async fn token_is_lost_with(pool: PgPool, sign: &str) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn renewals_that_are_lost_show_that_a_token_may_be_lost(pool: PgPool) {
+async fn lost_renewals_show_that_a_token_may_be_lost(pool: PgPool) {
     Box::pin(token_is_lost_with(pool, RENEWALS)).await;
 }
 
 /// The lost revision's id is assigned again, and further ones follow, so the last revision is not
 /// before the one that was applied.
 #[sqlx::test(migrations = false)]
-async fn revision_that_is_another_one_shows_that_a_token_may_be_lost(pool: PgPool) {
+async fn different_revision_shows_that_a_token_may_be_lost(pool: PgPool) {
     let sign =
         "UPDATE revisions SET nonce = gen_random_uuid() WHERE id = (SELECT max(id) FROM revisions);
                 INSERT INTO revisions (at, kind, subject_id)
@@ -145,7 +145,7 @@ async fn revision_that_is_another_one_shows_that_a_token_may_be_lost(pool: PgPoo
 }
 
 #[sqlx::test(migrations = false)]
-async fn revision_that_is_gone_shows_that_a_token_may_be_lost(pool: PgPool) {
+async fn missing_revision_shows_that_a_token_may_be_lost(pool: PgPool) {
     let sign = "DELETE FROM revisions WHERE id = (SELECT max(id) FROM revisions);
                 INSERT INTO revisions (at, kind, subject_id)
                 SELECT now(), 'token', gen_random_uuid() FROM generate_series(1, 5)";
@@ -158,7 +158,7 @@ async fn raised_epoch_shows_that_a_token_may_be_lost(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn row_that_is_gone_shows_that_a_token_may_be_lost(pool: PgPool) {
+async fn missing_row_shows_that_a_token_may_be_lost(pool: PgPool) {
     Box::pin(token_is_lost_with(pool, "DELETE FROM replicas")).await;
 }
 
@@ -197,7 +197,7 @@ async fn token_whose_enable_was_lost_is_disabled(pool: PgPool) {
 
 /// The change may have been made in the history that was lost.
 #[sqlx::test(migrations = false)]
-async fn change_that_the_history_overtakes_is_not_answered_with_success(pool: PgPool) {
+async fn change_that_is_lost_with_its_history_is_not_reported_as_successful(pool: PgPool) {
     let keys = keys(&pool).await;
     let server = Server::start(&pool, &keys);
     let (minted, other) = (server.token().await, server.token().await);
@@ -230,7 +230,7 @@ async fn change_that_the_history_overtakes_is_not_answered_with_success(pool: Pg
 
 /// A replaced primary can still be read but, with synchronous replication, not written.
 #[sqlx::test(migrations = false)]
-async fn database_that_takes_no_writes_is_not_believed(pool: PgPool) {
+async fn read_only_database_is_not_trusted(pool: PgPool) {
     let keys = keys(&pool).await;
     let server = Server::start(&pool, &keys);
     let minted = server.token().await;
@@ -253,7 +253,7 @@ async fn database_that_takes_no_writes_is_not_believed(pool: PgPool) {
 /// A process that shuts down returns its lease, and answers its remaining requests from
 /// the database.
 #[sqlx::test(migrations = false)]
-async fn server_that_ends_answers_by_the_database(pool: PgPool) {
+async fn stopping_server_answers_from_the_database(pool: PgPool) {
     let keys = keys(&pool).await;
     let server = Server::start(&pool, &keys);
     let minted = server.token().await;
@@ -267,7 +267,7 @@ async fn server_that_ends_answers_by_the_database(pool: PgPool) {
 /// If a request that changes nothing made the server read facts again, a caller could keep its
 /// memory empty.
 #[sqlx::test(migrations = false)]
-async fn request_that_changes_nothing_forgets_nothing_that_is_known_to_be_current(pool: PgPool) {
+async fn request_that_changes_nothing_keeps_current_entries_cached(pool: PgPool) {
     let keys = keys(&pool).await;
     let server = Server::start(&pool, &keys);
     let minted = server.token().await;

@@ -31,7 +31,7 @@ impl World {
     async fn first(&self, ctx: &OpContext, key: &str) -> Attempt {
         match self.claim(ctx, key, REQUEST).await.unwrap() {
             Claim::First(attempt) => attempt,
-            Claim::Repeated(_) => panic!("was done before"),
+            Claim::Repeated(_) => panic!("was already done"),
         }
     }
 }
@@ -46,7 +46,7 @@ fn reply() -> KeptReply {
 }
 
 #[sqlx::test(migrations = false)]
-async fn first_reply_is_the_reply_of_every_repetition_for_a_day(pool: PgPool) {
+async fn first_reply_answers_every_repetition_for_a_day(pool: PgPool) {
     let world = World::founded(pool).await;
     world
         .execute(
@@ -108,7 +108,7 @@ async fn key_belongs_to_its_caller(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn nothing_of_key_request_and_reply_can_be_read_in_the_table(pool: PgPool) {
+async fn key_request_and_reply_are_unreadable_in_the_table(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let attempt = world.first(&ada, "order-4711").await;
@@ -137,7 +137,7 @@ async fn nothing_of_key_request_and_reply_can_be_read_in_the_table(pool: PgPool)
 }
 
 #[sqlx::test(migrations = false)]
-async fn attempt_of_a_server_that_died_is_taken_over_once(pool: PgPool) {
+async fn attempt_of_a_crashed_server_is_taken_over_once(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let dead = world.first(&ada, "key").await;
@@ -151,7 +151,7 @@ async fn attempt_of_a_server_that_died_is_taken_over_once(pool: PgPool) {
     assert!(matches!(other, Err(ServiceError::IdempotencyMismatch)));
     let heirs = futures_of(8, || world.claim(&ada, "key", REQUEST)).await;
     let mut heirs = heirs.into_iter().filter_map(Result::ok);
-    let Some(Claim::First(heir)) = heirs.next() else { panic!("nobody took it over") };
+    let Some(Claim::First(heir)) = heirs.next() else { panic!("no server took it over") };
     assert!(heirs.next().is_none(), "taken over twice");
     assert_eq!(heir.operation(), dead.operation(), "the same operation");
     // The supposedly dead request was only slow. Its reply comes too late.
@@ -163,7 +163,7 @@ async fn attempt_of_a_server_that_died_is_taken_over_once(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn attempt_that_was_given_up_may_begin_again_at_once(pool: PgPool) {
+async fn abandoned_attempt_may_begin_again_immediately(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let failed = world.first(&ada, "key").await;
@@ -190,7 +190,7 @@ async fn futures_of<T, F: Future<Output = T>>(count: usize, make: impl Fn() -> F
 }
 
 #[sqlx::test(migrations = false)]
-async fn caller_who_may_not_do_it_claims_nothing(pool: PgPool) {
+async fn caller_without_permission_claims_no_key(pool: PgPool) {
     let world = World::founded(pool.clone()).await;
     let viewer = world.person("vic", Some(("workspace-1", "viewer"))).await;
     let stranger = world.person("sue", None).await;
@@ -276,7 +276,7 @@ async fn secret_that_is_shown_once_is_in_a_repeated_reply_for_ten_minutes(pool: 
 }
 
 #[sqlx::test(migrations = false)]
-async fn caller_who_could_not_hold_the_secret_any_more_gets_no_repeated_reply(pool: PgPool) {
+async fn caller_who_may_no_longer_hold_the_secret_gets_no_repeated_reply(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let wish = |scopes: &[&str]| authority::TokenDraft {

@@ -64,7 +64,7 @@ impl Scene {
     async fn invite(&self, by: &OpContext, new: NewMember) -> Invitation {
         match self.add(by, new).await.unwrap() {
             Added::Invited(invitation) => invitation,
-            Added::Member(member) => panic!("{} was added unasked", member.user.email),
+            Added::Member(member) => panic!("{} was added without accepting", member.user.email),
         }
     }
 
@@ -119,7 +119,7 @@ impl Scene {
 }
 
 #[sqlx::test(migrations = false)]
-async fn person_is_member_and_named_on_tokens_only_after_accepting(pool: PgPool) {
+async fn person_is_a_member_and_owner_of_tokens_only_after_accepting(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let invitation = scene.invite(&scene.lea, member(" Grace@Example.com ")).await;
     assert_eq!((&*invitation.email, invitation.role), (GRACE, WorkspaceRole::Member));
@@ -153,7 +153,7 @@ async fn person_is_member_and_named_on_tokens_only_after_accepting(pool: PgPool)
 }
 
 #[sqlx::test(migrations = false)]
-async fn workspace_does_not_learn_who_is_a_user(pool: PgPool) {
+async fn workspace_does_not_learn_which_addresses_are_users(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let ada = scene.world.owner().await;
     let bot = NewUser {
@@ -204,7 +204,7 @@ async fn workspace_does_not_learn_who_is_a_user(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn only_addressee_answers_signed_in(pool: PgPool) {
+async fn only_the_signed_in_addressee_answers(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let world = &scene.world;
     let invitation = scene.invite(&scene.lea, member(GRACE)).await.id;
@@ -246,7 +246,7 @@ async fn falls(scene: &Scene, invitation: InvitationId, why: &str) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn invitation_that_its_inviter_may_not_send_any_more_stays_closed(pool: PgPool) {
+async fn invitation_that_its_sender_may_no_longer_send_stays_closed(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let world = &scene.world;
     let (ada, home) = (world.owner().await, slug(HOME));
@@ -307,7 +307,7 @@ async fn invitation_that_its_inviter_may_not_send_any_more_stays_closed(pool: Pg
 }
 
 #[sqlx::test(migrations = false)]
-async fn invitation_of_a_token_falls_with_the_person_who_made_the_token(pool: PgPool) {
+async fn invitation_of_a_token_closes_with_the_person_who_created_the_token(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let world = &scene.world;
     let (ada, home) = (world.owner().await, slug(HOME));
@@ -352,7 +352,7 @@ async fn invitation_of_a_token_falls_with_the_person_who_made_the_token(pool: Pg
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_invites_whoever_it_acts_as_and_its_invitation_ends_with_it(pool: PgPool) {
+async fn token_invites_regardless_of_its_user_and_its_invitation_expires_with_it(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let world = &scene.world;
     // Ada owns the instance. A member of the workspace holds a token that acts as her.
@@ -410,7 +410,7 @@ async fn token_invites_whoever_it_acts_as_and_its_invitation_ends_with_it(pool: 
 }
 
 #[sqlx::test(migrations = false)]
-async fn invitation_of_a_token_stands_while_the_token_may_send_it(pool: PgPool) {
+async fn invitation_of_a_token_stays_open_while_the_token_may_send_it(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let world = &scene.world;
     let ada = world.owner().await;
@@ -454,7 +454,7 @@ async fn invitation_of_a_token_stands_while_the_token_may_send_it(pool: PgPool) 
 }
 
 #[sqlx::test(migrations = false)]
-async fn newer_invitation_replaces_and_old_ones_end(pool: PgPool) {
+async fn newer_invitation_replaces_the_older_one_and_old_ones_expire(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let first = scene.invite(&scene.lea, member(GRACE)).await.id;
     let admin = NewMember { role: WorkspaceRole::Admin, ..member(GRACE) };
@@ -480,7 +480,7 @@ async fn newer_invitation_replaces_and_old_ones_end(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn invitations_are_bounded(pool: PgPool) {
+async fn invitations_are_limited(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let address = |number: i64| member(&format!("person-{number}@example.com"));
     for number in 0..INVITATIONS_PER_HOUR {
@@ -494,7 +494,7 @@ async fn invitations_are_bounded(pool: PgPool) {
     assert_eq!((refused.code, refused.retry_after_s), (ProblemCode::RateLimited, Some(3_601)));
     assert_eq!(
         refused.detail,
-        "You sent 50 invitations within an hour, the most for one person. Try again in 61 minutes."
+        "You sent 50 invitations within an hour, which is the limit for one person. Try again in 61 minutes."
     );
     scene.world.pass(Duration::hours(1));
     let lea = scene.world.context(scene.lea.actor.clone());

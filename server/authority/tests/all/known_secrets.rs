@@ -131,7 +131,7 @@ impl Scene {
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_is_handed_to_an_administrator_of_the_instance_after_a_rotation_only(pool: PgPool) {
+async fn token_is_handed_to_an_instance_administrator_only_after_a_rotation(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let Scene { world, ada, wanda, .. } = &scene;
     let token = scene.mint(wanda, "friend", "verifier", &["verify"]).await;
@@ -140,7 +140,10 @@ async fn token_is_handed_to_an_administrator_of_the_instance_after_a_rotation_on
         let before = scene.show(token).await;
         let refused = scene.hand_over(ada, token, "ada").await.unwrap_err();
         assert_eq!(refused.code(), ProblemCode::ValidationFailed);
-        assert!(format!("{refused:?}").contains("Rotate the token first"), "{refused:?}");
+        assert!(
+            format!("{refused:?}").contains("Rotate the token without a grace period"),
+            "{refused:?}"
+        );
         assert_eq!(scene.show(token).await, before, "nothing was changed");
         scene.rotate(ada, token).await;
         scene.hand_over(ada, token, "ada").await.unwrap();
@@ -159,7 +162,7 @@ async fn token_is_handed_to_an_administrator_of_the_instance_after_a_rotation_on
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_of_a_removed_member_is_handed_over_after_a_rotation_where_it_would_do_more(
+async fn token_of_a_removed_member_is_handed_to_a_more_powerful_user_only_after_a_rotation(
     pool: PgPool,
 ) {
     let scene = Scene::new(pool).await;
@@ -198,7 +201,7 @@ fn instance_role(role: InstanceRole) -> UserChange {
 }
 
 #[sqlx::test(migrations = false)]
-async fn removed_member_does_not_come_back_by_a_token_of_a_colleague(pool: PgPool) {
+async fn removed_member_does_not_return_with_a_token_of_a_colleague(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let Scene { world, ada, wanda, memb, .. } = &scene;
     let adding = scene.mint(wanda, "memb", "adding", &["members:write"]).await;
@@ -243,7 +246,7 @@ async fn removed_member_does_not_come_back_by_a_token_of_a_colleague(pool: PgPoo
 }
 
 #[sqlx::test(migrations = false)]
-async fn member_who_may_do_less_keeps_no_token_that_they_could_not_make_now(pool: PgPool) {
+async fn demoted_member_keeps_no_token_that_they_could_not_create_now(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let Scene { wanda, .. } = &scene;
     let token = scene.mint(wanda, "memb", "making", &["tokens:write"]).await;
@@ -271,7 +274,7 @@ async fn member_who_may_do_less_keeps_no_token_that_they_could_not_make_now(pool
 }
 
 #[sqlx::test(migrations = false)]
-async fn many_known_tokens_follow_in_portions_and_change_nothing_meanwhile(pool: PgPool) {
+async fn many_known_tokens_are_disabled_in_portions_and_change_nothing_meanwhile(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let Scene { world, ada, wanda, .. } = &scene;
     let row = |number: usize| {
@@ -330,7 +333,7 @@ async fn many_known_tokens_follow_in_portions_and_change_nothing_meanwhile(pool:
 }
 
 #[sqlx::test(migrations = false)]
-async fn tokens_that_others_may_know_are_disabled_before_their_person_may_do_more(pool: PgPool) {
+async fn tokens_known_to_others_are_disabled_before_their_user_gets_more_rights(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let Scene { world, ada, wanda, memb, friend } = &scene;
     let making = scene.mint(wanda, "friend", "making", &["tokens:write"]).await;
@@ -448,7 +451,7 @@ impl Givers {
 }
 
 #[sqlx::test(migrations = false)]
-async fn passwords_of_administrators_end_with_the_rights_of_their_giver(pool: PgPool) {
+async fn passwords_of_administrators_expire_with_the_rights_of_their_setter(pool: PgPool) {
     let scene = Givers::new(pool).await;
     let Givers { world, ada, nina, .. } = &scene;
     let audiences = vec!["tessera".to_owned()];
@@ -476,7 +479,7 @@ async fn passwords_of_administrators_end_with_the_rights_of_their_giver(pool: Pg
 }
 
 #[sqlx::test(migrations = false)]
-async fn passwords_that_descend_are_kept_on_request_and_doctor_names_them(pool: PgPool) {
+async fn inherited_passwords_are_kept_on_request_and_doctor_reports_them(pool: PgPool) {
     let scene = Givers::new(pool).await;
     let known_secrets = KnownSecrets::Keep;
     let change = UserChange { known_secrets, enabled: Some(false), ..UserChange::default() };
@@ -491,7 +494,7 @@ async fn passwords_that_descend_are_kept_on_request_and_doctor_names_them(pool: 
 }
 
 #[sqlx::test(migrations = false)]
-async fn password_of_the_person_who_makes_the_change_stays(pool: PgPool) {
+async fn password_of_the_caller_stays_valid(pool: PgPool) {
     let scene = Givers::new(pool).await;
     let Givers { world, nina, adam, .. } = &scene;
     let removed = world.authority.users().remove(nina, id(adam), None).await.unwrap();
@@ -504,7 +507,7 @@ async fn password_of_the_person_who_makes_the_change_stays(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn user_who_is_disabled_or_demoted_keeps_no_way_back_in_any_workspace(pool: PgPool) {
+async fn disabled_or_demoted_user_keeps_no_access_to_any_workspace(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let Scene { world, ada, wanda, memb, .. } = &scene;
     world.workspace("other").await;
@@ -558,7 +561,7 @@ async fn user_who_is_disabled_or_demoted_keeps_no_way_back_in_any_workspace(pool
 
 /// A server that continues a secret stop does not give up at the first busy workspace.
 #[sqlx::test(migrations = false)]
-async fn busy_workspace_does_not_keep_the_tokens_of_others_from_being_disabled(pool: PgPool) {
+async fn busy_workspace_does_not_delay_the_disabling_of_tokens_elsewhere(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let Scene { world, wanda, .. } = &scene;
     world.workspace("other").await;
@@ -598,7 +601,7 @@ async fn busy_workspace_does_not_keep_the_tokens_of_others_from_being_disabled(p
 }
 
 #[sqlx::test(migrations = false)]
-async fn person_who_leaves_does_not_choose_to_keep_what_they_know(pool: PgPool) {
+async fn leaving_person_cannot_keep_known_secrets_valid(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let Scene { world, wanda, memb, .. } = &scene;
     let workspaces = world.authority.workspaces();
@@ -664,7 +667,7 @@ async fn person_who_leaves_does_not_choose_to_keep_what_they_know(pool: PgPool) 
 
 /// An administrator later disables tokens that another one kept.
 #[sqlx::test(migrations = false)]
-async fn secrets_that_were_kept_are_disabled_when_the_person_is_removed_again(pool: PgPool) {
+async fn kept_secrets_are_disabled_when_the_person_is_removed_again(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let Scene { world, ada, wanda, memb, .. } = &scene;
     let first = scene.mint(wanda, "memb", "first", &["members:write"]).await;
@@ -692,9 +695,7 @@ async fn secrets_that_were_kept_are_disabled_when_the_person_is_removed_again(po
 
 /// A client keeps creating tokens that act as a member to whom the administrator gave a password.
 #[sqlx::test(migrations = false)]
-async fn administrator_is_removed_while_a_member_is_busy_who_got_a_password_from_them(
-    pool: PgPool,
-) {
+async fn administrator_is_removed_while_a_member_with_their_password_is_busy(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let Scene { world, ada, wanda, friend, .. } = &scene;
     world.execute("UPDATE users SET instance_role = 'admin' WHERE email ~ '^(wanda|memb)@'").await;
@@ -715,7 +716,7 @@ async fn administrator_is_removed_while_a_member_is_busy_who_got_a_password_from
 
 /// What a person knows about a member's token does not hide why a request is refused.
 #[sqlx::test(migrations = false)]
-async fn member_who_is_there_already_and_old_versions_are_refused_as_such(pool: PgPool) {
+async fn existing_member_and_stale_versions_are_refused_with_their_own_errors(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let Scene { world, ada, wanda, memb, friend } = &scene;
     scene.mint(memb, "friend", "lurking", &["tokens:write"]).await;
@@ -740,7 +741,7 @@ async fn member_who_is_there_already_and_old_versions_are_refused_as_such(pool: 
 
 /// The token is disabled, and may be enabled again, but its invitations stay invalid.
 #[sqlx::test(migrations = false)]
-async fn invitations_of_a_known_token_end_with_it(pool: PgPool) {
+async fn invitations_of_a_known_token_expire_with_it(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let Scene { world, wanda, memb, .. } = &scene;
     let token = scene.mint(memb, "memb", "inviting", &["members:write", "tokens:write"]).await;
@@ -767,7 +768,7 @@ async fn invitations_of_a_known_token_end_with_it(pool: PgPool) {
 
 /// The new member's membership is removed between the start of the request and its turn.
 #[sqlx::test(migrations = false)]
-async fn member_who_is_removed_meanwhile_is_not_added_with_tokens_that_others_know(pool: PgPool) {
+async fn member_who_is_removed_meanwhile_is_not_added_back_with_known_tokens(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let Scene { world, ada, memb, friend, .. } = &scene;
     let token = scene.mint(memb, "friend", "lurking", &["tokens:write"]).await;
@@ -808,7 +809,7 @@ async fn member_who_is_removed_meanwhile_is_not_added_with_tokens_that_others_kn
 
 /// A member may put scopes on their own tokens that have no effect for a member.
 #[sqlx::test(migrations = false)]
-async fn token_of_a_member_is_handed_to_an_administrator_after_a_rotation_only(pool: PgPool) {
+async fn token_of_a_member_is_handed_to_an_administrator_only_after_a_rotation(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let Scene { world, ada, wanda, memb, .. } = &scene;
     let rules = domain::policy::PolicyRules { self_service: Some(true), ..Default::default() };
@@ -832,7 +833,7 @@ async fn token_of_a_member_is_handed_to_an_administrator_after_a_rotation_only(p
 
 /// Transactions that lock several people lock them in the order of their ids.
 #[sqlx::test(migrations = false)]
-async fn people_whose_passwords_end_are_locked_in_one_order(pool: PgPool) {
+async fn people_whose_passwords_expire_are_locked_in_one_order(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let Scene { world, ada, .. } = &scene;
     let (giver, given) = (world.person("rogue-admin", None).await, world.person("al", None).await);

@@ -73,7 +73,7 @@ fn patch(change: impl FnOnce(&mut TokenPatch)) -> TokenPatch {
 }
 
 #[sqlx::test(migrations = false)]
-async fn state_follows_switch_end_and_beginning(pool: PgPool) {
+async fn state_follows_switch_end_and_start(pool: PgPool) {
     let world = World::founded(pool).await;
     let tokens = world.authority.tokens();
     let minted = world.token("default", &["rivers:read"]).await;
@@ -105,11 +105,11 @@ async fn state_follows_switch_end_and_beginning(pool: PgPool) {
     assert_eq!(decided().await, DecisionCode::NotYetValid);
     let token = tokens.expire(&ada, id, None).await.unwrap();
     assert_eq!((token.state, token.not_before), (TokenState::Expired, None));
-    assert_eq!(revisions(&world).await - before, 6, "whatever changes facts is announced");
+    assert_eq!(revisions(&world).await - before, 6, "every change of facts leaves a revision");
 }
 
 #[sqlx::test(migrations = false)]
-async fn change_to_what_is_there_already_writes_nothing(pool: PgPool) {
+async fn change_without_effect_writes_nothing(pool: PgPool) {
     let world = World::founded(pool).await;
     let tokens = world.authority.tokens();
     let id = world.token("default", &["rivers:read"]).await.token.id;
@@ -133,7 +133,7 @@ async fn change_to_what_is_there_already_writes_nothing(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn stale_version_changes_nothing_whatever_the_operation(pool: PgPool) {
+async fn stale_version_is_refused_by_every_operation(pool: PgPool) {
     let world = World::founded(pool).await;
     allow_recoverable(&world).await;
     let tokens = world.authority.tokens();
@@ -160,7 +160,7 @@ async fn stale_version_changes_nothing_whatever_the_operation(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn record_changes_as_asked_and_tells_every_mistake(pool: PgPool) {
+async fn record_changes_as_requested_and_every_error_is_reported(pool: PgPool) {
     let world = World::founded(pool).await;
     let tokens = world.authority.tokens();
     let minted = world.token("default", &["rivers:write"]).await;
@@ -207,7 +207,7 @@ async fn record_changes_as_asked_and_tells_every_mistake(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn scopes_only_shrink(pool: PgPool) {
+async fn scopes_can_only_be_removed(pool: PgPool) {
     let world = World::founded(pool).await;
     let tokens = world.authority.tokens();
     let minted = world.token("default", &["rivers:run", "rivers:write"]).await;
@@ -219,7 +219,7 @@ async fn scopes_only_shrink(pool: PgPool) {
     };
     for wider in [&["teams:read"][..], &["rivers:run", "teams:write"], &["tokens:read"], &["*"]] {
         let told = faults(to(wider).await);
-        assert!(told[0].ends_with("scopes can only shrink"), "{told:?}");
+        assert!(told[0].ends_with("scopes can only be removed"), "{told:?}");
     }
     // Implied scopes are held already.
     let token = to(&["rivers:read", "rivers:run"]).await.unwrap();
@@ -263,7 +263,7 @@ async fn end_cannot_be_moved_beyond_policy(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn renamed_token_keeps_names_unique_when_policy_says_so(pool: PgPool) {
+async fn renamed_token_keeps_names_unique_if_policy_says_so(pool: PgPool) {
     let world = World::founded(pool).await;
     world
         .execute(
@@ -285,7 +285,7 @@ async fn renamed_token_keeps_names_unique_when_policy_says_so(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_is_handed_over_to_whom_it_could_have_been_made_for(pool: PgPool) {
+async fn token_is_handed_over_only_to_users_it_could_be_created_for(pool: PgPool) {
     let world = World::founded(pool).await;
     let tokens = world.authority.tokens();
     world.person("member", Some((HOME, "member"))).await;
@@ -312,12 +312,14 @@ async fn token_is_handed_over_to_whom_it_could_have_been_made_for(pool: PgPool) 
     // An administrator of the workspace only cannot make it act as the instance's owner.
     let admin = world.person("administrator", Some((HOME, "admin"))).await;
     let owner = tokens.update(&admin, id, None, to(crate::support::OWNER)).await;
-    assert!(faults(owner)[0].starts_with("user is an administrator of the instance"));
+    assert!(faults(owner)[0].starts_with("user is an instance administrator"));
     tokens.update(&admin, id, None, to("administrator@example.com")).await.unwrap();
 }
 
 #[sqlx::test(migrations = false)]
-async fn secret_of_a_mightier_token_is_for_nobody_who_could_not_make_it(pool: PgPool) {
+async fn secret_of_a_more_powerful_token_is_refused_to_callers_who_could_not_create_it(
+    pool: PgPool,
+) {
     let world = World::founded(pool).await;
     allow_recoverable(&world).await;
     let tokens = world.authority.tokens();
@@ -366,7 +368,9 @@ async fn secret_of_a_mightier_token_is_for_nobody_who_could_not_make_it(pool: Pg
 }
 
 #[sqlx::test(migrations = false)]
-async fn recoverable_token_is_shown_again_to_whom_may_and_every_time_is_recorded(pool: PgPool) {
+async fn recoverable_token_is_shown_again_to_permitted_callers_and_recorded_each_time(
+    pool: PgPool,
+) {
     let world = World::founded(pool).await;
     let tokens = world.authority.tokens();
     let ada = ada(&world).await;
@@ -379,7 +383,7 @@ async fn recoverable_token_is_shown_again_to_whom_may_and_every_time_is_recorded
     assert!(minted.token.recoverable);
     let shown = tokens.reveal(&ada, id, None).await.unwrap();
     assert_eq!(shown.secret.expose(), minted.secret.expose());
-    assert_eq!(shown.token, minted.token, "looking changes nothing");
+    assert_eq!(shown.token, minted.token, "reading changes nothing");
     assert_eq!(actions(&world).await.last().unwrap(), "token.reveal");
 
     // Without the permission, the caller does not even learn whether it could be.
@@ -416,7 +420,7 @@ async fn recoverable_token_is_shown_again_to_whom_may_and_every_time_is_recorded
 }
 
 #[sqlx::test(migrations = false)]
-async fn sealed_secret_opens_in_its_own_row_alone(pool: PgPool) {
+async fn sealed_secret_opens_only_in_its_own_row(pool: PgPool) {
     let world = World::founded(pool).await;
     allow_recoverable(&world).await;
     let tokens = world.authority.tokens();
@@ -484,7 +488,7 @@ async fn stored(world: &World, text: &str) -> bool {
 }
 
 #[sqlx::test(migrations = false)]
-async fn clone_has_the_values_and_a_life_of_its_own(pool: PgPool) {
+async fn clone_has_the_same_values_and_its_own_lifetime(pool: PgPool) {
     let world = World::founded(pool).await;
     allow_recoverable(&world).await;
     let tokens = world.authority.tokens();
@@ -524,7 +528,7 @@ async fn clone_has_the_values_and_a_life_of_its_own(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn tombstone_is_beyond_every_operation(pool: PgPool) {
+async fn deleted_token_refuses_every_operation(pool: PgPool) {
     let world = World::founded(pool).await;
     let tokens = world.authority.tokens();
     let minted = world.token("default", &["rivers:read"]).await;
@@ -561,7 +565,7 @@ async fn tombstone_is_beyond_every_operation(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_may_end_itself_without_any_scope(pool: PgPool) {
+async fn token_can_delete_itself_without_any_scope(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;
     let bearer = world.bearer(&minted).await;
@@ -580,7 +584,7 @@ async fn token_may_end_itself_without_any_scope(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn many_at_once_have_each_a_result_of_their_own(pool: PgPool) {
+async fn every_token_of_a_bulk_change_has_its_own_result(pool: PgPool) {
     let world = World::founded(pool).await;
     world.workspace("other").await;
     let tokens = world.authority.tokens();

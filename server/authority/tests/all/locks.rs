@@ -174,7 +174,7 @@ async fn busy_log_of_one_workspace_delays_no_sign_in_and_no_other_log(pool: PgPo
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_that_waits_for_its_own_log_delays_nobody_elsewhere(pool: PgPool) {
+async fn token_that_waits_for_its_own_log_does_not_delay_other_workspaces(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let tokens = "SELECT count(*) FROM tokens";
     for is_import in [false, true] {
@@ -221,7 +221,7 @@ async fn creation_gives_up_on_a_lock_that_all_tenants_share(pool: PgPool) {
         other.rollback().await.unwrap();
         patient.await.unwrap().unwrap();
     }
-    assert_eq!(scene.count(all).await, before, "nothing of it is left");
+    assert_eq!(scene.count(all).await, before, "the refused creation left something behind");
     // Stopping a token needs none of these locks.
     let others = [scene.hold(INSTANCE).await, scene.hold(USER).await];
     tokens.disable(&scene.bob, token, None).await.unwrap();
@@ -229,7 +229,7 @@ async fn creation_gives_up_on_a_lock_that_all_tenants_share(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn creation_keeps_nobody_from_the_user_whom_its_token_acts_as(pool: PgPool) {
+async fn creation_does_not_block_the_user_that_its_token_acts_as(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let busy = scene.hold(INSTANCE).await;
     let (authority, bob) = (scene.world.authority.clone(), scene.bob.clone());
@@ -238,7 +238,7 @@ async fn creation_keeps_nobody_from_the_user_whom_its_token_acts_as(pool: PgPool
     });
     scene.until_it_waits(&task).await;
     let change = scene.hold(USER).await;
-    assert!(!task.is_finished(), "it was to wait");
+    assert!(!task.is_finished(), "it did not wait");
     busy.rollback().await.unwrap();
     task.await.unwrap().unwrap();
     change.rollback().await.unwrap();
@@ -262,7 +262,7 @@ async fn token_that_is_handed_over_delays_no_sign_in_of_its_new_owner(pool: PgPo
 }
 
 #[sqlx::test(migrations = false)]
-async fn change_of_members_that_waits_delays_nobody_elsewhere(pool: PgPool) {
+async fn waiting_member_change_does_not_delay_other_workspaces(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let world = &scene.world;
     let mia = id(&world.person("mia1", Some((OTHER, "viewer"))).await);
@@ -277,7 +277,7 @@ async fn change_of_members_that_waits_delays_nobody_elsewhere(pool: PgPool) {
         let added = world.authority.workspaces().add_member(&scene.bob, &home, viewer(email)).await;
         match added.unwrap() {
             Added::Invited(invitation) => invitation.id,
-            Added::Member(_) => panic!("added unasked"),
+            Added::Member(_) => panic!("added without an invitation"),
         }
     };
     let (accepted, revoked) =
@@ -312,7 +312,7 @@ async fn change_of_members_that_waits_delays_nobody_elsewhere(pool: PgPool) {
 
 /// The search for people who may know secrets takes longer the more tokens a workspace has.
 #[sqlx::test(migrations = false)]
-async fn search_for_known_secrets_is_over_before_anything_is_held_that_tenants_share(pool: PgPool) {
+async fn search_for_known_secrets_finishes_before_shared_locks_are_taken(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let world = &scene.world;
     let mia = id(&world.person("mia1", Some((OTHER, "viewer"))).await);
@@ -336,7 +336,9 @@ async fn search_for_known_secrets_is_over_before_anything_is_held_that_tenants_s
         .await;
     let invited = new("evelyn@example.com");
     let invited = world.authority.workspaces().add_member(&scene.bob, &home, invited).await;
-    let Added::Invited(invitation) = invited.unwrap() else { panic!("added unasked") };
+    let Added::Invited(invitation) = invited.unwrap() else {
+        panic!("added without an invitation")
+    };
     for step in 0..3 {
         let before =
             scene.hold("SELECT FROM workspaces WHERE slug = 'other' FOR NO KEY UPDATE").await;
@@ -379,7 +381,7 @@ async fn search_for_known_secrets_is_over_before_anything_is_held_that_tenants_s
 
 /// The change disables tokens of several workspaces, each of which may be busy.
 #[sqlx::test(migrations = false)]
-async fn higher_role_waits_for_tokens_before_it_holds_what_all_tenants_share(pool: PgPool) {
+async fn raised_role_waits_for_tokens_before_it_takes_shared_locks(pool: PgPool) {
     let scene = Scene::new(pool).await;
     scene.token().await;
     let admin = || UserChange { instance_role: Some(InstanceRole::Admin), ..UserChange::default() };
@@ -402,7 +404,7 @@ async fn higher_role_waits_for_tokens_before_it_holds_what_all_tenants_share(poo
 
 /// One statement writes the uses of many tenants' tokens.
 #[sqlx::test(migrations = false)]
-async fn last_uses_do_not_wait_for_a_token_that_somebody_changes(pool: PgPool) {
+async fn last_uses_do_not_wait_for_a_token_that_is_being_changed(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let world = &scene.world;
     let (theirs, own) = (scene.token().await, world.token("default", &["rivers:read"]).await);
@@ -430,7 +432,7 @@ async fn last_uses_do_not_wait_for_a_token_that_somebody_changes(pool: PgPool) {
 /// Concurrent imports and creations in two workspaces never exceed the limit of the instance, and
 /// each import is all or nothing.
 #[sqlx::test(migrations = false)]
-async fn crowd_of_imports_and_creations_never_exceeds_the_limit_of_the_instance(pool: PgPool) {
+async fn concurrent_imports_and_creations_never_exceed_the_instance_limit(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let attempts: Vec<_> = (0..16)
         .map(|number| {
@@ -467,7 +469,7 @@ async fn crowd_of_imports_and_creations_never_exceeds_the_limit_of_the_instance(
 
 /// Patterns for which it takes long to decide whether one covers another.
 #[sqlx::test(migrations = false)]
-async fn comparing_what_two_tokens_hold_is_bounded(pool: PgPool) {
+async fn comparing_the_scopes_of_two_tokens_is_limited(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let (world, ada) = (&scene.world, &scene.ada);
     let catalogue = "audience = \"tables\"\nname = \"Tables\"\n[[groups]]\nname = \"Tables\"
@@ -493,7 +495,7 @@ async fn comparing_what_two_tokens_hold_is_bounded(pool: PgPool) {
     };
     let is_too_long = |outcome: Result<(), ServiceError>| {
         let Err(ServiceError::Forbidden(why)) = outcome else { panic!("{outcome:?}") };
-        assert!(why.contains("takes too long"), "{why}");
+        assert!(why.contains("take too long"), "{why}");
     };
     rotate(&asks, few).await.unwrap();
     is_too_long(rotate(&asks, many).await);
@@ -521,7 +523,7 @@ async fn comparing_what_two_tokens_hold_is_bounded(pool: PgPool) {
 /// rules there and of the instance. An administrator of another workspace must not be able to
 /// hinder it.
 #[sqlx::test(migrations = false)]
-async fn waiting_change_is_refused_for_what_changed_in_its_own_workspace_only(pool: PgPool) {
+async fn waiting_change_is_refused_only_for_changes_in_its_own_workspace(pool: PgPool) {
     const ELSEWHERE: &str = "UPDATE memberships m SET version = m.version + 1, role = 'viewer' FROM workspaces w
         WHERE w.id = m.workspace_id AND w.slug = 'workspace-1' AND m.user_id = (SELECT id FROM users WHERE email = 'bob@example.com')";
     const RULES: &str = "INSERT INTO policies (id, workspace_id, self_service, updated_at)
@@ -557,7 +559,7 @@ async fn waiting_change_is_refused_for_what_changed_in_its_own_workspace_only(po
 /// A user who may change the rules of a workspace must not be able to hinder a stop there by
 /// changing them repeatedly.
 #[sqlx::test(migrations = false)]
-async fn stop_that_waits_does_not_rest_on_rules(pool: PgPool) {
+async fn waiting_stop_does_not_depend_on_rules(pool: PgPool) {
     let scene = Scene::new(pool).await;
     scene.world.join(BOB, HOME, "member").await;
     let token = scene.token().await.token.id;
@@ -573,7 +575,7 @@ async fn stop_that_waits_does_not_rest_on_rules(pool: PgPool) {
 
 /// A token that keeps changing itself does not undo an earlier expiry that is set in the meantime.
 #[sqlx::test(migrations = false)]
-async fn change_of_itself_that_waits_does_not_undo_what_narrowed_the_token(pool: PgPool) {
+async fn waiting_self_change_does_not_undo_a_narrowing_of_the_token(pool: PgPool) {
     const ROW: &str = "SELECT FROM tokens WHERE name = 'itself' FOR UPDATE";
     const EARLIER: &str =
         "UPDATE tokens SET version = version + 1, expires_at = expires_at - interval '1 day'
@@ -606,7 +608,7 @@ async fn change_of_itself_that_waits_does_not_undo_what_narrowed_the_token(pool:
 
 /// A person can leave a workspace while their membership of another one changes.
 #[sqlx::test(migrations = false)]
-async fn leaving_a_workspace_rests_on_that_membership_only(pool: PgPool) {
+async fn leaving_a_workspace_depends_only_on_that_membership(pool: PgPool) {
     const ELSEWHERE: &str = "UPDATE memberships m SET version = m.version + 1 FROM workspaces w
         WHERE w.id = m.workspace_id AND w.slug = 'workspace-1' AND m.user_id = (SELECT id FROM users WHERE email = 'bob@example.com')";
     let scene = Scene::new(pool).await;
@@ -625,7 +627,7 @@ async fn leaving_a_workspace_rests_on_that_membership_only(pool: PgPool) {
 /// A change by an administrator of the instance depends on the rules of a workspace even if they
 /// are not a member of it.
 #[sqlx::test(migrations = false)]
-async fn waiting_change_of_somebody_who_is_no_member_rests_on_the_rules_there(pool: PgPool) {
+async fn waiting_change_by_a_non_member_depends_on_the_rules_of_the_workspace(pool: PgPool) {
     const RULES: &str = "INSERT INTO policies (id, workspace_id, self_service, updated_at)
         SELECT gen_random_uuid(), id, true, now() FROM workspaces WHERE slug = $1";
     let scene = Scene::new(pool).await;
@@ -648,9 +650,7 @@ async fn waiting_change_of_somebody_who_is_no_member_rests_on_the_rules_there(po
 
 /// A change that has checked its caller and the rules for the last time, and is not committed yet.
 #[sqlx::test(migrations = false)]
-async fn stop_and_new_rules_are_answered_when_what_they_came_too_late_for_is_committed(
-    pool: PgPool,
-) {
+async fn stop_and_new_rules_wait_for_changes_that_they_were_too_late_to_refuse(pool: PgPool) {
     /// Identifies the keys of these locks among others.
     const KEYS: u64 = 0x6361_6c6c_6572_7321;
     let scene = Scene::new(pool).await;

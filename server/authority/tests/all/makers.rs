@@ -36,7 +36,7 @@ async fn offer(world: &World, ctx: &OpContext, audiences: &[&str]) -> Vec<String
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_made_disabled_never_worked_and_works_once_enabled(pool: PgPool) {
+async fn token_created_disabled_works_only_once_enabled(pool: PgPool) {
     let world = World::founded(pool).await;
     let owner = world.owner().await;
     let wish = TokenDraft { disabled: true, ..draft(&["rivers:read"]) };
@@ -52,7 +52,7 @@ async fn token_made_disabled_never_worked_and_works_once_enabled(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn patch_of_record_and_switch_is_one_change_with_a_row_for_each(pool: PgPool) {
+async fn patch_of_record_and_switch_is_one_change_with_two_audit_rows(pool: PgPool) {
     let world = World::founded(pool).await;
     let owner = world.owner().await;
     let token = world.token("default", &["rivers:read"]).await.token;
@@ -84,7 +84,7 @@ async fn patch_of_record_and_switch_is_one_change_with_a_row_for_each(pool: PgPo
 }
 
 #[sqlx::test(migrations = false)]
-async fn end_that_has_passed_is_accepted_where_exactly_that_is_asked_for(pool: PgPool) {
+async fn past_end_is_accepted_only_on_explicit_request(pool: PgPool) {
     let world = World::founded(pool).await;
     let owner = world.owner().await;
     let past = crate::support::START - Duration::days(400);
@@ -107,7 +107,7 @@ async fn end_that_has_passed_is_accepted_where_exactly_that_is_asked_for(pool: P
 }
 
 #[sqlx::test(migrations = false)]
-async fn nameless_tokens_get_numbers_where_names_must_be_unique(pool: PgPool) {
+async fn nameless_tokens_get_numbers_if_names_must_be_unique(pool: PgPool) {
     let world = World::founded(pool).await;
     let owner = world.owner().await;
     let wish =
@@ -140,11 +140,15 @@ async fn nameless_tokens_get_numbers_where_names_must_be_unique(pool: PgPool) {
     };
     set_policy(&world, rules).await;
     assert_eq!(make("fresh").await.unwrap().token.name, "fresh");
-    assert_eq!(code(make("fresh").await), ProblemCode::ValidationFailed, "\"fresh 2\" is no name");
+    assert_eq!(
+        code(make("fresh").await),
+        ProblemCode::ValidationFailed,
+        "\"fresh 2\" is not a name"
+    );
 }
 
 #[sqlx::test(migrations = false)]
-async fn offer_is_what_creating_accepts_and_no_more(pool: PgPool) {
+async fn offer_lists_exactly_what_creating_accepts(pool: PgPool) {
     let world = World::founded(pool).await;
     let owner = world.owner().await;
     let all = offer(&world, &owner, &["default", "tessera"]).await;
@@ -193,7 +197,7 @@ async fn offer_is_what_creating_accepts_and_no_more(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn parts_of_patterns_are_offered_to_who_holds_them(pool: PgPool) {
+async fn parts_of_patterns_are_offered_to_tokens_that_hold_them(pool: PgPool) {
     let world = World::founded(pool).await;
     let owner = world.owner().await;
     let preset = domain::preset::Preset::Devo;
@@ -245,7 +249,7 @@ async fn home_is_the_tokens_own_workspace_and_a_persons_first(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn list_of_everybody_is_for_who_sees_everybody(pool: PgPool) {
+async fn list_of_all_members_is_for_callers_who_may_see_them(pool: PgPool) {
     let world = World::founded(pool).await;
     let rules = PolicyRules { self_service: Some(true), ..PolicyRules::default() };
     set_policy(&world, rules).await;

@@ -129,7 +129,7 @@ async fn unread(world: &World) -> i64 {
 }
 
 #[sqlx::test(migrations = false)]
-async fn scope_of_ones_own_api_manages_no_tokens_of_tessera(pool: PgPool) {
+async fn scope_of_another_api_does_not_manage_tokens_of_tessera(pool: PgPool) {
     let world = with_vault(pool).await;
     let minted = mint(&world, &["vault/tokens:write", "tessera/verify"]).await;
     assert!(may(&world, &minted, "vault", "tokens:write").await);
@@ -193,7 +193,7 @@ async fn token_loses_scopes_of_one_audience_and_keeps_those_of_another(pool: PgP
 }
 
 #[sqlx::test(migrations = false)]
-async fn list_finds_tokens_by_the_pair(pool: PgPool) {
+async fn list_finds_tokens_by_audience_and_scope(pool: PgPool) {
     let world = with_vault(pool).await;
     let here = mint(&world, &["vault/tokens:write", "tessera/verify"]).await;
     let there = mint(&world, &["vault/rivers:read", "tessera/tokens:write"]).await;
@@ -214,7 +214,7 @@ async fn list_finds_tokens_by_the_pair(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn who_loses_a_scope_is_told_by_the_pair(pool: PgPool) {
+async fn tokens_that_lose_a_scope_are_reported_by_audience_and_scope(pool: PgPool) {
     let world = with_vault(pool).await;
     let here = mint(&world, &["vault/tokens:write", "tessera/verify"]).await;
     mint(&world, &["vault/rivers:read", "tessera/tokens:write"]).await;
@@ -237,7 +237,7 @@ async fn copy_of_a_token_holds_the_same_pairs(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_that_a_0_1_server_made_is_read_by_the_catalogues(pool: PgPool) {
+async fn token_created_by_a_0_1_server_is_read_with_the_catalogues(pool: PgPool) {
     let world = with_vault(pool).await;
     let flat = ["rivers:read", "tokens:write", "verify"];
     let minted = mint_flat(&world, &["default", "tessera", "vault"], &flat).await;
@@ -262,7 +262,7 @@ async fn token_that_a_0_1_server_made_is_read_by_the_catalogues(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn part_of_a_pattern_and_a_name_that_nobody_declares_are_read_too(pool: PgPool) {
+async fn part_of_a_pattern_and_an_undeclared_name_are_read(pool: PgPool) {
     let world = with_vault(pool).await;
     let flat = ["rivers:read", "table://vault.eu", "table://else", "boats:read"];
     let minted = mint_flat(&world, &["default", "vault"], &flat).await;
@@ -284,7 +284,7 @@ async fn part_of_a_pattern_and_a_name_that_nobody_declares_are_read_too(pool: Pg
 }
 
 #[sqlx::test(migrations = false)]
-async fn scope_that_a_0_1_server_took_away_is_gone_from_the_pairs(pool: PgPool) {
+async fn scope_removed_by_a_0_1_server_is_gone_from_the_pairs(pool: PgPool) {
     let world = with_vault(pool).await;
     let minted = mint(&world, &["vault/tokens:write", "vault/rivers:read", "tessera/verify"]).await;
     for (flat, expected) in [
@@ -346,7 +346,7 @@ async fn tokens_of_0_1_are_read_as_pairs_and_doubts_are_reported(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn member_grants_name_an_audience_where_a_name_is_two(pool: PgPool) {
+async fn member_grants_name_an_audience_if_a_scope_name_is_ambiguous(pool: PgPool) {
     let world = with_vault(pool).await;
     let owner = world.owner().await;
     let bob = world.person("bob", Some(("workspace-1", "admin"))).await;

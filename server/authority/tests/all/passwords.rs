@@ -147,7 +147,7 @@ async fn changed_password_ends_all_other_sessions_and_known_browsers(pool: PgPoo
     assert!(by(&world, &own.secret).await.is_none(), "this one has another secret");
     let (secret, end) = changed.session.unwrap();
     assert_eq!(by(&world, &secret).await.unwrap().session, ctx.session);
-    assert_eq!(end, own.expires_at, "it does not last longer");
+    assert_eq!(end, own.expires_at, "the new session does not last longer");
     assert_eq!(code(sign_in(&world, OWNER, PASSWORD).await), ProblemCode::InvalidCredentials);
     sign_in(&world, OWNER, NEW).await.unwrap();
     assert_eq!(actions(&world).await.iter().filter(|a| *a == "user.password_change").count(), 1);
@@ -266,7 +266,7 @@ async fn link_sets_a_password_once_and_ends_all_sessions(pool: PgPool) {
     let link = link(&world, &ada, grace).await;
     assert!(!works(&world, &first.secret).await, "a new link replaces the older one");
     assert!(!works(&world, &PasswordLinkSecret::new("guess".into())).await);
-    assert!(works(&world, &link.secret).await, "looking at it does not use it up");
+    assert!(works(&world, &link.secret).await, "viewing the page does not use up the link");
     let stored: Vec<u8> = sqlx::query_scalar("SELECT digest FROM password_links")
         .fetch_one(&world.pool)
         .await
@@ -293,7 +293,7 @@ async fn link_sets_a_password_once_and_ends_all_sessions(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn link_is_over_after_a_day_and_when_the_owner_changes_the_password(pool: PgPool) {
+async fn link_expires_after_a_day_and_when_the_owner_changes_the_password(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let grace = given(&world, GRACE, InstanceRole::Member).await;
@@ -312,7 +312,7 @@ async fn link_is_over_after_a_day_and_when_the_owner_changes_the_password(pool: 
 }
 
 #[sqlx::test(migrations = false)]
-async fn link_is_made_by_those_who_may_set_the_password(pool: PgPool) {
+async fn link_is_created_only_by_callers_who_may_set_the_password(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let Some(ada_id) = ada_id(&ada) else { panic!("no person") };
@@ -345,15 +345,15 @@ async fn link_is_made_by_those_who_may_set_the_password(pool: PgPool) {
     let role = |role| UserChange { instance_role: Some(role), ..UserChange::default() };
     let of_adam = link(&world, &adam, grace).await;
     users.change(&ada, grace, role(InstanceRole::Owner), None).await.unwrap();
-    assert!(!works(&world, &of_adam.secret).await, "it would set an owner's password");
+    assert!(!works(&world, &of_adam.secret).await, "the link would set an owner's password");
     users.change(&ada, grace, role(InstanceRole::Member), None).await.unwrap();
-    assert!(!works(&world, &of_adam.secret).await, "it does not come back");
+    assert!(!works(&world, &of_adam.secret).await, "the link does not work again");
     let of_adam = link(&world, &adam, grace).await;
     let adam_id = ada_id_of(&adam);
     users.change(&ada, adam_id, role(InstanceRole::Member), None).await.unwrap();
     assert!(!works(&world, &of_adam.secret).await);
     users.change(&ada, adam_id, role(InstanceRole::Admin), None).await.unwrap();
-    assert!(!works(&world, &of_adam.secret).await, "it does not come back");
+    assert!(!works(&world, &of_adam.secret).await, "the link does not work again");
     // Servers of version 0.1 do not delete links, so the rights of a link are checked whenever it
     // is used.
     let of_adam = link(&world, &adam, grace).await;
@@ -375,7 +375,7 @@ async fn link_is_made_by_those_who_may_set_the_password(pool: PgPool) {
     assert_eq!(fault(passwords.issue_link(&ada, grace).await), "user is disabled; enable it first");
     let enabled = UserChange { enabled: Some(true), ..UserChange::default() };
     users.change(&ada, grace, enabled, None).await.unwrap();
-    assert!(!works(&world, &of_adam.secret).await, "it does not come back");
+    assert!(!works(&world, &of_adam.secret).await, "the link does not work again");
 }
 
 fn ada_id(ctx: &OpContext) -> Option<UserId> {
@@ -402,7 +402,7 @@ async fn given_by_adam(world: &World) -> (OpContext, UserId, SignedIn) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn password_of_an_administrator_ends_with_their_right_to_set_it(pool: PgPool) {
+async fn password_set_by_an_administrator_expires_with_their_right_to_set_it(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let (adam, grace, session) = given_by_adam(&world).await;
@@ -452,7 +452,7 @@ async fn password_of_an_administrator_ends_with_their_right_to_set_it(pool: PgPo
 }
 
 #[sqlx::test(migrations = false)]
-async fn right_to_set_a_password_is_asked_at_sign_in_and_at_every_request(pool: PgPool) {
+async fn right_to_set_a_password_is_checked_at_sign_in_and_at_every_request(pool: PgPool) {
     let world = World::founded(pool).await;
     let (_, _, session) = given_by_adam(&world).await;
     let before = by(&world, &session.secret).await.unwrap();
@@ -489,14 +489,17 @@ async fn right_to_set_a_password_is_asked_at_sign_in_and_at_every_request(pool: 
     .fetch_all(&world.pool)
     .await
     .unwrap();
-    assert_eq!(reasons, ["the administrator who chose this password may not set it any more"; 3]);
+    assert_eq!(
+        reasons,
+        ["the administrator who set this password is no longer allowed to set it"; 3]
+    );
     change(&world, &before, PASSWORD, NEW).await.unwrap();
     world.execute("UPDATE users SET enabled = false WHERE email = 'adam@example.com'").await;
     assert!(!sign_in(&world, GRACE, NEW).await.unwrap().must_change_password, "her own");
 }
 
 #[sqlx::test(migrations = false)]
-async fn new_password_is_not_the_present_one_however_it_is_composed(pool: PgPool) {
+async fn new_password_must_differ_from_the_current_one_in_every_unicode_form(pool: PgPool) {
     let world = World::founded(pool).await;
     let (composed, decomposed) =
         ("caf\u{e9} ladder mist drums violet", "cafe\u{301} ladder mist drums violet");
@@ -517,7 +520,7 @@ async fn new_password_is_not_the_present_one_however_it_is_composed(pool: PgPool
 }
 
 #[sqlx::test(migrations = false)]
-async fn address_is_one_however_it_is_composed(pool: PgPool) {
+async fn equivalent_unicode_forms_are_one_address(pool: PgPool) {
     let world = World::founded(pool).await;
     let (composed, decomposed) = ("zo\u{e9}@example.com", "Zoe\u{301}@example.com");
     given(&world, composed, InstanceRole::Member).await;
@@ -536,7 +539,7 @@ async fn person_without_a_password_gets_a_link(pool: PgPool) {
     assert_eq!(fault(users.create(&ada, new()).await), "password is missing");
     let with = new_user(GRACE, InstanceRole::Member);
     assert!(
-        fault(users.create_with_link(&ada, with).await).starts_with("password must not be given")
+        fault(users.create_with_link(&ada, with).await).starts_with("password must be omitted")
     );
     let service = NewUser { kind: UserKind::Service, ..new() };
     assert!(fault(users.create_with_link(&ada, service).await).starts_with("kind must be person"));
@@ -548,7 +551,7 @@ async fn person_without_a_password_gets_a_link(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn guesses_at_links_are_bounded_for_each_address_and_stop_no_link_that_works(pool: PgPool) {
+async fn guesses_at_links_are_limited_by_address_and_block_no_valid_link(pool: PgPool) {
     let world = World::founded(pool).await;
     let grace = given(&world, GRACE, InstanceRole::Member).await;
     let link = link(&world, &world.operator(), grace).await;
@@ -575,7 +578,7 @@ async fn guesses_at_links_are_bounded_for_each_address_and_stop_no_link_that_wor
 }
 
 #[sqlx::test(migrations = false)]
-async fn new_passwords_are_judged_so_often_for_a_person_and_others_go_on(pool: PgPool) {
+async fn new_password_checks_are_limited_by_person_and_do_not_block_others(pool: PgPool) {
     let world = World::founded(pool).await;
     let grace = given(&world, GRACE, InstanceRole::Member).await;
     let link = link(&world, &world.operator(), grace).await;
@@ -601,7 +604,7 @@ async fn new_passwords_are_judged_so_often_for_a_person_and_others_go_on(pool: P
 }
 
 #[sqlx::test(migrations = false)]
-async fn password_of_version_0_1_below_the_rule_still_signs_in_and_is_told(pool: PgPool) {
+async fn weak_password_of_version_0_1_still_signs_in_and_is_reported(pool: PgPool) {
     let world = World::founded(pool).await;
     let old = "password1234";
     let hash: PasswordHash =
@@ -624,7 +627,7 @@ async fn password_of_version_0_1_below_the_rule_still_signs_in_and_is_told(pool:
 }
 
 #[sqlx::test(migrations = false)]
-async fn sign_in_that_is_under_way_does_not_survive_another_password(pool: PgPool) {
+async fn sign_in_in_progress_does_not_survive_a_new_password(pool: PgPool) {
     let world = World::founded(pool).await;
     let mut holder = world.pool.begin().await.unwrap();
     sqlx::query("SELECT FROM users FOR UPDATE").execute(&mut *holder).await.unwrap();
@@ -652,7 +655,7 @@ async fn sign_in_that_is_under_way_does_not_survive_another_password(pool: PgPoo
         if waits {
             break;
         }
-        assert!(began.elapsed().as_secs() < 60, "it never came to the row");
+        assert!(began.elapsed().as_secs() < 60, "the sign-in never waited for the row");
         tokio::task::yield_now().await;
     }
     sqlx::query(

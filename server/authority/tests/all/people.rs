@@ -127,7 +127,7 @@ async fn person_signs_in_and_service_account_never_does(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn disabled_user_is_signed_out_and_stops_tokens_at_once(pool: PgPool) {
+async fn disabled_user_is_signed_out_and_their_tokens_stop_immediately(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let grace = made(&world, "grace@example.com", InstanceRole::Member).await;
@@ -201,7 +201,7 @@ async fn removed_user_keeps_name_and_address_and_nothing_else(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn last_owner_stays_also_when_two_go_at_once(pool: PgPool) {
+async fn last_owner_stays_when_two_are_removed_concurrently(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let users = world.authority.users();
@@ -229,7 +229,7 @@ async fn last_owner_stays_also_when_two_go_at_once(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn only_owners_make_and_change_owners(pool: PgPool) {
+async fn only_owners_create_and_change_owners(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     made(&world, "adam@example.com", InstanceRole::Admin).await;
@@ -375,7 +375,7 @@ async fn member_is_added_changed_and_removed(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_gives_members_no_more_than_it_holds(pool: PgPool) {
+async fn token_gives_members_no_more_rights_than_it_holds(pool: PgPool) {
     let world = World::founded(pool).await;
     made(&world, "grace@example.com", InstanceRole::Member).await;
     let home = slug("workspace-1");

@@ -72,7 +72,7 @@ async fn changed_policy_shows_both_levels_and_where_each_rule_comes_from(pool: P
 }
 
 #[sqlx::test(migrations = false)]
-async fn two_changes_at_a_time_from_one_version_are_one_change(pool: PgPool) {
+async fn of_two_concurrent_changes_from_one_version_one_succeeds(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let policies = world.authority.policies();
@@ -88,7 +88,7 @@ async fn two_changes_at_a_time_from_one_version_are_one_change(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn policy_is_changed_by_those_who_may(pool: PgPool) {
+async fn policy_is_changed_only_by_permitted_callers(pool: PgPool) {
     let world = World::founded(pool).await;
     world.workspace("other").await;
     let policies = world.authority.policies();
@@ -123,11 +123,11 @@ async fn policy_is_changed_by_those_who_may(pool: PgPool) {
     assert_eq!(code(outcome), ProblemCode::Forbidden);
     let preview =
         policies.preview(&ctx, &home(), &Preset::RobustIntelligence.rules()).await.unwrap();
-    assert!(preview.tokens.is_empty(), "who may not see tokens is not told their names");
+    assert!(preview.tokens.is_empty(), "callers who may not see tokens don't get their names");
 }
 
 #[sqlx::test(migrations = false)]
-async fn preview_counts_what_would_not_fit_and_changes_nothing(pool: PgPool) {
+async fn preview_counts_violating_tokens_and_changes_nothing(pool: PgPool) {
     let world = World::founded(pool).await;
     world.workspace("other").await;
     let ada = world.owner().await;
@@ -167,7 +167,7 @@ async fn preview_counts_what_would_not_fit_and_changes_nothing(pool: PgPool) {
     assert_eq!(policies.show(&ada, &home()).await.unwrap().version, 0);
     let everywhere = policies.preview(&ada, &PolicyLevel::Instance, &rules).await.unwrap();
     assert_eq!((everywhere.misfits[&Misfit::NoEnd], everywhere.above_cap), (2, 4));
-    assert_eq!(everywhere.misfits[&Misfit::NameRepeats], 2, "names repeat within a workspace only");
+    assert_eq!(everywhere.misfits[&Misfit::NameRepeats], 2, "names repeat only within a workspace");
 
     // Applying the policy leaves every token unchanged.
     let all = "SELECT string_agg(t::text, ';' ORDER BY id) FROM tokens t";
@@ -296,7 +296,7 @@ async fn robust_intelligence_has_two_hundred_tokens_of_270_days(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn quota_is_that_of_the_nearer_limit(pool: PgPool) {
+async fn quota_is_the_lower_limit(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     world.token("default", &["rivers:read"]).await;

@@ -117,7 +117,7 @@ async fn adam(world: &World) -> OpContext {
 }
 
 #[sqlx::test(migrations = false)]
-async fn password_that_descends_from_an_administrator_ends_when_its_person_becomes_an_owner(
+async fn password_that_descends_from_an_administrator_expires_when_its_user_becomes_an_owner(
     pool: PgPool,
 ) {
     let world = World::founded(pool).await;
@@ -151,7 +151,7 @@ async fn password_that_descends_from_an_administrator_ends_when_its_person_becom
 }
 
 #[sqlx::test(migrations = false)]
-async fn password_from_an_owner_or_the_command_line_stays_and_sessions_end(pool: PgPool) {
+async fn password_from_an_owner_or_the_command_line_stays_valid_and_sessions_end(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     for (giver, email) in [(&ada, GRACE), (&world.operator(), "linda@example.com")] {
@@ -180,7 +180,7 @@ async fn password_from_an_owner_or_the_command_line_stays_and_sessions_end(pool:
 }
 
 #[sqlx::test(migrations = false)]
-async fn password_stays_while_its_giver_may_set_it_for_the_new_role(pool: PgPool) {
+async fn password_stays_valid_while_its_setter_may_set_it_for_the_new_role(pool: PgPool) {
     let world = World::founded(pool).await;
     let (ada, adam) = (world.owner().await, adam(&world).await);
     let (one, other) = ("one@example.com", "other@example.com");
@@ -204,7 +204,7 @@ async fn password_stays_while_its_giver_may_set_it_for_the_new_role(pool: PgPool
 }
 
 #[sqlx::test(migrations = false)]
-async fn password_that_such_an_account_gave_ends_as_well(pool: PgPool) {
+async fn passwords_set_by_an_expired_account_expire_as_well(pool: PgPool) {
     let world = World::founded(pool).await;
     let (ada, adam) = (world.owner().await, adam(&world).await);
     let grace = give(&world, &adam, GRACE, InstanceRole::Admin).await;
@@ -293,7 +293,7 @@ impl Scene {
 }
 
 #[sqlx::test(migrations = false)]
-async fn tokens_whose_secret_others_may_know_are_disabled_with_a_higher_role(pool: PgPool) {
+async fn tokens_with_secrets_known_to_others_are_disabled_when_the_role_is_raised(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let Scene { world, ada, wanda, memb } = &scene;
     let made = scene.mint(wanda, "made").await;
@@ -368,7 +368,9 @@ async fn import(scene: &Scene, workspace: &str, count: usize) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn many_exposed_tokens_are_disabled_before_the_role_is_raised_and_delay_nobody(pool: PgPool) {
+async fn many_exposed_tokens_are_disabled_before_the_role_is_raised_without_delaying_others(
+    pool: PgPool,
+) {
     let scene = Scene::new(pool).await;
     let Scene { world, ada, wanda, memb } = &scene;
     world.pass(Duration::seconds(1));
@@ -435,7 +437,7 @@ async fn many_exposed_tokens_are_disabled_before_the_role_is_raised_and_delay_no
 }
 
 #[sqlx::test(migrations = false)]
-async fn tokens_of_an_account_that_its_giver_may_have_used_are_disabled(pool: PgPool) {
+async fn tokens_of_an_account_that_its_password_setter_may_have_used_are_disabled(pool: PgPool) {
     let world = World::founded(pool).await;
     let (ada, adam) = (world.owner().await, adam(&world).await);
     let grace = give(&world, &adam, GRACE, InstanceRole::Member).await;
@@ -460,7 +462,7 @@ async fn tokens_of_an_account_that_its_giver_may_have_used_are_disabled(pool: Pg
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_that_is_made_while_its_user_gets_a_higher_role_is_disabled(pool: PgPool) {
+async fn token_created_while_the_role_of_its_user_is_raised_is_disabled(pool: PgPool) {
     let Scene { world, wanda, memb, .. } = Scene::new(pool).await;
     let ada = world.owner().await;
     let mut busy = world.pool.begin().await.unwrap();
@@ -480,7 +482,7 @@ async fn token_that_is_made_while_its_user_gets_a_higher_role_is_disabled(pool: 
                                    AND wait_event_type = 'Lock')";
     let began = Instant::now();
     while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&world.pool).await.unwrap() {
-        assert!(began.elapsed().as_secs() < 60, "the change never came to the log");
+        assert!(began.elapsed().as_secs() < 60, "the change never waited for the log");
         tokio::task::yield_now().await;
     }
     // The change has already searched for tokens, and is not committed.

@@ -30,7 +30,7 @@ async fn ask(world: &World, token: &str, demand: &Demand) -> Decision {
 }
 
 #[sqlx::test(migrations = false)]
-async fn limit_is_the_last_check_and_only_a_use_takes_from_it(pool: PgPool) {
+async fn rate_limit_is_checked_last_and_charged_only_for_uses(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = limited(&world, 2).await;
     let text = minted.secret.expose();
@@ -71,7 +71,7 @@ async fn limit_is_the_last_check_and_only_a_use_takes_from_it(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_without_a_limit_is_never_refused_for_it(pool: PgPool) {
+async fn token_without_a_limit_is_never_rate_limited(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;
     for _ in 0..100 {

@@ -75,7 +75,7 @@ async fn failed_and_throttled_sign_ins_are_recorded_with_account_address_and_sur
 }
 
 #[sqlx::test(migrations = false)]
-async fn flood_leaves_a_bounded_number_of_rows_and_one_with_the_count_of_the_others(pool: PgPool) {
+async fn flood_leaves_a_limited_number_of_rows_and_a_row_with_the_count_of_the_rest(pool: PgPool) {
     let world = World::founded(pool).await;
     // One caller, then a thousand.
     for _ in 0..1_000 {
@@ -111,7 +111,7 @@ fn of_route(route: &str) -> Refusal {
 }
 
 #[sqlx::test(migrations = false)]
-async fn strangers_take_no_room_from_callers_that_are_known(pool: PgPool) {
+async fn strangers_take_no_room_from_authenticated_callers(pool: PgPool) {
     let world = World::founded(pool).await;
     let member = world.person("mia", None).await;
     // The log cannot be written meanwhile. Even so, anonymous callers cannot fill the queue of
@@ -144,7 +144,7 @@ async fn strangers_take_no_room_from_callers_that_are_known(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn rows_about_what_was_left_out_are_bounded_too(pool: PgPool) {
+async fn rows_about_omitted_refusals_are_limited_as_well(pool: PgPool) {
     let world = World::founded(pool).await;
     let people: Vec<OpContext> = {
         let mut people = Vec::new();
@@ -184,13 +184,13 @@ fn of<'a>(rows: &'a [AuditRecord], ctx: &OpContext) -> Vec<&'a AuditRecord> {
     let id = match &ctx.actor {
         Actor::User(visitor) => visitor.user.id.0,
         Actor::Token(facts) => facts.token_id.0,
-        _ => panic!("nobody who has rows"),
+        _ => panic!("this caller has no rows of its own"),
     };
     rows.iter().filter(|row| row.actor_id == Some(id)).collect()
 }
 
 #[sqlx::test(migrations = false)]
-async fn tenant_takes_no_room_from_another_and_none_from_people(pool: PgPool) {
+async fn tenant_takes_no_room_from_other_tenants_or_from_people(pool: PgPool) {
     let world = World::founded(pool).await;
     world.workspace("second").await;
     // An administrator creates 28 tokens that act as four members.
@@ -248,11 +248,11 @@ async fn tenant_takes_no_room_from_another_and_none_from_people(pool: PgPool) {
         assert_eq!(detail["tokens"].as_object().unwrap().len(), 7, "{detail}");
     }
     assert_eq!(total, 28 * 30 - 140);
-    assert_eq!(rows(&world, "access.left_out").await.len(), 4, "nobody else lost a row");
+    assert_eq!(rows(&world, "access.left_out").await.len(), 4, "no other tenant lost a row");
 }
 
 #[sqlx::test(migrations = false)]
-async fn many_people_hide_nothing_that_another_tries(pool: PgPool) {
+async fn many_people_do_not_hide_the_attempts_of_another(pool: PgPool) {
     let world = World::founded(pool).await;
     for number in 0..25 {
         let person = world.person(&"m".repeat(number + 1), None).await;
@@ -273,7 +273,7 @@ async fn many_people_hide_nothing_that_another_tries(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn person_gets_no_more_rows_by_making_tokens(pool: PgPool) {
+async fn person_gets_no_more_rows_by_creating_tokens(pool: PgPool) {
     let world = World::founded(pool).await;
     for _ in 0..5 {
         let minted = world.token("tessera", &["tokens:read"]).await;
@@ -292,7 +292,7 @@ async fn person_gets_no_more_rows_by_making_tokens(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn guesses_at_one_account_from_everywhere_share_the_room_of_that_account(pool: PgPool) {
+async fn guesses_at_one_account_share_its_room_across_addresses(pool: PgPool) {
     let world = World::founded(pool).await;
     for number in 0..50 {
         let ctx = from(&world, &format!("198.51.100.{number}"));

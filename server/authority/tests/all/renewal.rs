@@ -63,11 +63,12 @@ async fn with(world: &World, minted: MintedToken, id: TokenId) -> MintedToken {
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_that_another_one_rotates_ends_with_that_for_good(pool: PgPool) {
+async fn token_rotated_by_another_token_never_outlives_it(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let tokens = world.authority.tokens();
-    let caller = world.mint(&ada, HOME, manager("soon over", Some(Duration::minutes(2)))).await;
+    let caller =
+        world.mint(&ada, HOME, manager("about to expire", Some(Duration::minutes(2)))).await;
     let end = caller.token.expires_at.unwrap();
     let asks = presents(&world, &caller).await;
     let wish =
@@ -99,11 +100,12 @@ async fn token_that_another_one_rotates_ends_with_that_for_good(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_that_another_one_prolongs_enables_or_unbinds_ends_with_that_for_good(pool: PgPool) {
+async fn token_extended_enabled_or_unbound_by_another_token_never_outlives_it(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let tokens = world.authority.tokens();
-    let caller = world.mint(&ada, HOME, manager("soon over", Some(Duration::minutes(3)))).await;
+    let caller =
+        world.mint(&ada, HOME, manager("about to expire", Some(Duration::minutes(3)))).await;
     let end = caller.token.expires_at.unwrap();
     let asks = presents(&world, &caller).await;
 
@@ -133,7 +135,7 @@ async fn token_that_another_one_prolongs_enables_or_unbinds_ends_with_that_for_g
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_renews_itself_after_its_maker_changed_it_but_not_beyond_the_maker(pool: PgPool) {
+async fn token_renews_itself_after_its_creator_changed_it_but_not_beyond_its_creator(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let tokens = world.authority.tokens();
@@ -153,7 +155,7 @@ async fn tokens_id(world: &World, name: &str) -> TokenId {
 }
 
 #[sqlx::test(migrations = false)]
-async fn earlier_end_gives_no_longer_lifetime_than_was_recorded(pool: PgPool) {
+async fn earlier_end_does_not_lengthen_the_recorded_lifetime(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let tokens = world.authority.tokens();

@@ -117,7 +117,7 @@ async fn keys(pool: &PgPool) -> String {
 }
 
 #[sqlx::test(migrations = false)]
-async fn what_one_server_narrows_no_other_lets_pass(pool: PgPool) {
+async fn change_that_narrows_at_one_server_holds_at_every_other(pool: PgPool) {
     let keys = keys(&pool).await;
     let a = Server::start(&pool, &keys, Settings::default());
     let b = Server::start(&pool, &keys, Settings::default());
@@ -138,7 +138,7 @@ async fn what_one_server_narrows_no_other_lets_pass(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn server_that_hears_nothing_learns_with_its_renewal(pool: PgPool) {
+async fn server_without_notifications_learns_from_its_renewal(pool: PgPool) {
     let keys = keys(&pool).await;
     let deaf = Settings {
         drill: Drill { without_notify: true, ..Drill::default() },
@@ -153,7 +153,7 @@ async fn server_that_hears_nothing_learns_with_its_renewal(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn server_that_stands_still_is_waited_for_as_long_as_its_lease(pool: PgPool) {
+async fn server_that_is_suspended_is_waited_for_until_its_lease_expires(pool: PgPool) {
     let keys = keys(&pool).await;
     let mut a = Server::start(&pool, &keys, Settings::default());
     let b = Server::start(&pool, &keys, Settings::default());
@@ -167,7 +167,7 @@ async fn server_that_stands_still_is_waited_for_as_long_as_its_lease(pool: PgPoo
 
 /// Without this test, the previous two could pass by luck.
 #[sqlx::test(migrations = false)]
-async fn server_whose_lease_never_ends_is_stale(pool: PgPool) {
+async fn server_whose_lease_never_expires_is_stale(pool: PgPool) {
     let keys = keys(&pool).await;
     let endless = Settings {
         drill: Drill { without_lease: true, ..Drill::default() },
@@ -185,7 +185,7 @@ async fn server_whose_lease_never_ends_is_stale(pool: PgPool) {
 /// A widening change applies at once on the server that made it, and a token that was unknown a
 /// moment ago is known once it is created.
 #[sqlx::test(migrations = false)]
-async fn what_is_widened_holds_at_once_where_it_was_changed(pool: PgPool) {
+async fn change_that_widens_holds_immediately_where_it_was_made(pool: PgPool) {
     let keys = keys(&pool).await;
     let a = Server::start(&pool, &keys, Settings::default());
     let minted = a.token().await;
@@ -201,7 +201,7 @@ async fn what_is_widened_holds_at_once_where_it_was_changed(pool: PgPool) {
 
 /// Covers every kind of narrowing change, not only those of the token itself.
 #[sqlx::test(migrations = false)]
-async fn whatever_narrows_is_forgotten(pool: PgPool) {
+async fn every_change_that_narrows_evicts_cached_facts(pool: PgPool) {
     let keys = keys(&pool).await;
     let a = Server::start(&pool, &keys, Settings::default());
     let b = Server::start(&pool, &keys, Settings::default());
@@ -241,7 +241,7 @@ async fn whatever_narrows_is_forgotten(pool: PgPool) {
 
 /// The scopes that a user may hold depend on their risk in the catalogue.
 #[sqlx::test(migrations = false)]
-async fn scope_that_is_more_than_reading_now_is_taken_from_who_may_only_read(pool: PgPool) {
+async fn scope_with_a_higher_risk_is_taken_from_callers_who_may_only_read(pool: PgPool) {
     let keys = keys(&pool).await;
     let a = Server::start(&pool, &keys, Settings::default());
     let b = Server::start(&pool, &keys, Settings::default());
@@ -273,7 +273,7 @@ async fn scope_that_is_more_than_reading_now_is_taken_from_who_may_only_read(poo
 
 /// Cached facts of a token's user count only with a lease.
 #[sqlx::test(migrations = false)]
-async fn server_without_lease_asks_for_all_of_a_token(pool: PgPool) {
+async fn server_without_lease_queries_all_facts_of_a_token(pool: PgPool) {
     let keys = keys(&pool).await;
     let mut a = Server::start(&pool, &keys, Settings::default());
     let b = Server::start(&pool, &keys, Settings::default());
@@ -289,7 +289,7 @@ async fn server_without_lease_asks_for_all_of_a_token(pool: PgPool) {
 /// Without a lease and a database, no token passes, unless the operator has configured a grace
 /// period, which is reported.
 #[sqlx::test(migrations = false)]
-async fn without_lease_and_database_nothing_passes_but_in_a_grace_that_is_told(pool: PgPool) {
+async fn tokens_pass_without_lease_and_database_only_in_a_reported_grace(pool: PgPool) {
     let keys = keys(&pool).await;
     for grace in [Duration::ZERO, Duration::from_mins(1)] {
         let settings = Settings { stale_grace: grace, ..Settings::default() };
@@ -326,7 +326,7 @@ async fn without_lease_and_database_nothing_passes_but_in_a_grace_that_is_told(p
 /// unavailable, and the grace period applies. A server that reconnects to it repeatedly
 /// forgets nothing.
 #[sqlx::test(migrations = false)]
-async fn database_that_takes_no_writes_is_away_and_the_grace_applies(pool: PgPool) {
+async fn read_only_database_counts_as_unavailable_and_the_grace_applies(pool: PgPool) {
     let keys = keys(&pool).await;
     let with = |stale_grace| Settings { stale_grace, ..Settings::default() };
     let strict = Server::start(&pool, &keys, with(Duration::ZERO));
@@ -346,7 +346,7 @@ async fn database_that_takes_no_writes_is_away_and_the_grace_applies(pool: PgPoo
     };
     let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
     let refused = loop {
-        assert!(tokio::time::Instant::now() < deadline, "answers without a lease");
+        assert!(tokio::time::Instant::now() < deadline, "the server answers without a lease");
         if let Err(error) = decided(&strict).await {
             break error;
         }
@@ -369,7 +369,7 @@ async fn database_that_takes_no_writes_is_away_and_the_grace_applies(pool: PgPoo
     sqlx::query("UPDATE tokens SET enabled = false").execute(&pool).await.unwrap();
     block.rollback().await.unwrap();
     loop {
-        assert!(tokio::time::Instant::now() < deadline, "memory from before is used");
+        assert!(tokio::time::Instant::now() < deadline, "facts cached before the failure are used");
         let decided = decided(&lenient).await.unwrap();
         if decided.code == DecisionCode::Disabled {
             assert_eq!(decided.stale, None);
@@ -383,7 +383,7 @@ async fn database_that_takes_no_writes_is_away_and_the_grace_applies(pool: PgPoo
 /// A change that finds nothing to do is answered only once the change that did it could
 /// be answered.
 #[sqlx::test(migrations = false)]
-async fn change_that_finds_nothing_to_change_waits_for_the_one_that_made_it_so(pool: PgPool) {
+async fn change_without_effect_waits_for_the_change_that_preceded_it(pool: PgPool) {
     let keys = keys(&pool).await;
     let mut a = Server::start(&pool, &keys, Settings::default());
     let b = Server::start(&pool, &keys, Settings::default());
@@ -401,7 +401,7 @@ async fn change_that_finds_nothing_to_change_waits_for_the_one_that_made_it_so(p
 
 /// A removal that finds nothing to remove is answered only once the removal itself could be.
 #[sqlx::test(migrations = false)]
-async fn removal_that_finds_nothing_waits_for_the_one_that_removed_it(pool: PgPool) {
+async fn removal_without_effect_waits_for_the_removal_that_preceded_it(pool: PgPool) {
     let keys = keys(&pool).await;
     let workspace = slug("workspace-1");
     let mut bot = None;
@@ -439,9 +439,7 @@ async fn removal_that_finds_nothing_waits_for_the_one_that_removed_it(pool: PgPo
 
 /// The first caller disconnected while it waited.
 #[sqlx::test(migrations = false)]
-async fn second_use_of_a_new_secret_waits_for_the_end_of_the_grace_that_the_first_ended(
-    pool: PgPool,
-) {
+async fn second_use_of_a_new_secret_waits_until_the_first_has_ended_the_grace(pool: PgPool) {
     let keys = keys(&pool).await;
     let mut a = Server::start(&pool, &keys, Settings::default());
     let [b, c] = [(), ()].map(|()| Server::start(&pool, &keys, Settings::default()));
@@ -468,7 +466,7 @@ async fn second_use_of_a_new_secret_waits_for_the_end_of_the_grace_that_the_firs
 /// One part of the change is already in effect, by a change that was never answered. The other part
 /// only widens.
 #[sqlx::test(migrations = false)]
-async fn change_that_widens_waits_for_the_part_that_was_narrowed_before(pool: PgPool) {
+async fn change_that_widens_waits_for_an_earlier_change_that_narrows(pool: PgPool) {
     let keys = keys(&pool).await;
     let mut a = Server::start(&pool, &keys, Settings::default());
     let b = Server::start(&pool, &keys, Settings::default());
@@ -488,7 +486,7 @@ async fn change_that_widens_waits_for_the_part_that_was_narrowed_before(pool: Pg
     let _ = tokio::time::timeout(Duration::from_millis(200), first).await;
     let both = TokenPatch { enabled: Some(true), ..narrow };
     tokens.update(&ctx, id, None, both).await.unwrap();
-    assert!(!a.is_remembered(text), "it may still answer with the scopes from before");
+    assert!(!a.is_remembered(text), "the server may still answer with the old scopes");
 }
 
 fn maker(scopes: &[&str]) -> authority::TokenDraft {

@@ -40,7 +40,7 @@ async fn rotated(world: &World, minted: &MintedToken, grace_s: i64) -> MintedTok
 }
 
 #[sqlx::test(migrations = false)]
-async fn people_need_what_deleting_needs_and_learn_nothing_of_the_rest(pool: PgPool) {
+async fn people_need_the_right_to_delete_and_learn_nothing_about_other_tokens(pool: PgPool) {
     let world = World::founded(pool).await;
     world.workspace("elsewhere").await;
     let minted = world.token("default", &["rivers:read"]).await;
@@ -62,7 +62,7 @@ async fn people_need_what_deleting_needs_and_learn_nothing_of_the_rest(pool: PgP
 }
 
 #[sqlx::test(migrations = false)]
-async fn either_secret_in_grace_ends_the_token_and_none_after_its_end(pool: PgPool) {
+async fn either_secret_revokes_the_token_in_grace_and_none_after_its_end(pool: PgPool) {
     let world = World::founded(pool).await;
     let older = world.token("default", &["rivers:read"]).await;
     let newer = rotated(&world, &older, 3_600).await;
@@ -80,7 +80,7 @@ async fn either_secret_in_grace_ends_the_token_and_none_after_its_end(pool: PgPo
 }
 
 #[sqlx::test(migrations = false)]
-async fn many_revocations_at_once_leave_one_row(pool: PgPool) {
+async fn concurrent_revocations_leave_one_row(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;
     let anonymous = world.anonymous();
@@ -93,7 +93,7 @@ async fn many_revocations_at_once_leave_one_row(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn introspection_is_for_whoever_may_verify_there(pool: PgPool) {
+async fn introspection_needs_the_right_to_verify_in_the_workspace(pool: PgPool) {
     let world = World::founded(pool).await;
     world.workspace("elsewhere").await;
     let minted = world.token("default", &["rivers:read"]).await;

@@ -82,7 +82,7 @@ async fn limited(world: &World, grants: &[&str]) -> OpContext {
 }
 
 #[sqlx::test(migrations = false)]
-async fn editor_who_cannot_grant_a_tokens_scopes_only_narrows_it(pool: PgPool) {
+async fn editor_who_cannot_grant_the_scopes_of_a_token_can_only_narrow_it(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let lim = limited(&world, &["rivers:read", "tokens:read", "tokens:write"]).await;
@@ -155,7 +155,7 @@ async fn limited_editor_cannot_enable_a_token_that_acts_as_an_instance_administr
 }
 
 #[sqlx::test(migrations = false)]
-async fn member_can_be_narrowed_by_an_administrator_who_could_not_give_what_is_left(pool: PgPool) {
+async fn administrator_can_narrow_a_member_to_rights_that_they_could_not_give(pool: PgPool) {
     let world = World::founded(pool).await;
     let lim = limited(&world, &["rivers:*"]).await;
     let member = world.person("bmember", Some((HOME, "member"))).await;
@@ -174,7 +174,7 @@ async fn member_can_be_narrowed_by_an_administrator_who_could_not_give_what_is_l
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_makes_nothing_beyond_its_own_bounds(pool: PgPool) {
+async fn token_creates_nothing_beyond_its_own_bounds(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let parent = world.mint(&ada, HOME, narrow()).await;
@@ -191,7 +191,7 @@ async fn token_makes_nothing_beyond_its_own_bounds(pool: PgPool) {
     assert_eq!(refused, ["expires_at", "ip_allow", "rate_limit"]);
     let child = world.mint(&asks, HOME, draft(&["rivers:read"])).await.token;
     let bounds = |token: &Token| (token.expires_at, token.ip_allow.clone(), token.rate_limit);
-    assert_eq!(bounds(&child), bounds(&parent.token), "what is left out is the parent's");
+    assert_eq!(bounds(&child), bounds(&parent.token), "omitted values are the parent's");
     assert_eq!(child.parent, Some(parent.token.id));
     let endless = TokenDraft {
         name: "kri".into(),
@@ -227,7 +227,7 @@ async fn token_makes_nothing_beyond_its_own_bounds(pool: PgPool) {
     let endless = TokenDraft { ip_allow: vec![], rate_limit: Ok(None), ..endless };
     let endless = world.mint(&ada, HOME, endless).await;
     let wish = TokenDraft {
-        name: "for ever".into(),
+        name: "forever".into(),
         expiry: expiry::parse("never"),
         ..draft(&["rivers:read"])
     };
@@ -249,7 +249,7 @@ async fn decision(world: &World, minted: &MintedToken) -> DecisionCode {
 }
 
 #[sqlx::test(migrations = false)]
-async fn children_are_stopped_with_their_parent_where_that_is_asked_for_or_policy(pool: PgPool) {
+async fn children_are_stopped_with_their_parent_on_request_or_by_policy(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let tokens = world.authority.tokens();
@@ -292,7 +292,7 @@ async fn children_are_stopped_with_their_parent_where_that_is_asked_for_or_polic
 }
 
 #[sqlx::test(migrations = false)]
-async fn every_earlier_end_of_a_parent_is_one_of_its_children_where_policy_says_so(pool: PgPool) {
+async fn earlier_end_of_a_parent_also_ends_its_children_if_policy_says_so(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let tokens = world.authority.tokens();
@@ -350,7 +350,7 @@ async fn every_earlier_end_of_a_parent_is_one_of_its_children_where_policy_says_
 }
 
 #[sqlx::test(migrations = false)]
-async fn rotation_by_itself_keeps_the_lifetime_that_a_token_was_given(pool: PgPool) {
+async fn self_rotation_keeps_the_lifetime_of_a_token(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let tokens = world.authority.tokens();
@@ -366,7 +366,7 @@ async fn rotation_by_itself_keeps_the_lifetime_that_a_token_was_given(pool: PgPo
     let asks = world.bearer(&minted).await;
     let once = tokens.rotate_self(&asks, None, wish("never")).await.unwrap();
     assert_eq!(once.token.expires_at, Some(old_end + Duration::minutes(30)));
-    assert_eq!(once.token.grace_until, Some(old_end), "the old secret ends when it would have");
+    assert_eq!(once.token.grace_until, Some(old_end), "the old secret expires as before");
     // A shorter expiry that the token chose itself is not the lifetime that it was given.
     let asks = world.bearer(&once).await;
     let soon = RotationDraft {
@@ -392,7 +392,7 @@ async fn rotation_by_itself_keeps_the_lifetime_that_a_token_was_given(pool: PgPo
 }
 
 #[sqlx::test(migrations = false)]
-async fn policy_can_refuse_rotation_by_oneself(pool: PgPool) {
+async fn policy_can_forbid_self_rotation(pool: PgPool) {
     let world = World::founded(pool).await;
     let tokens = world.authority.tokens();
     let minted = world.mint(&world.owner().await, HOME, narrow()).await;
@@ -471,7 +471,7 @@ async fn member_cannot_undo_what_an_administrator_stopped(pool: PgPool) {
         let rotated = tokens.rotate(ctx, id, None, never.clone()).await.unwrap().token;
         assert_eq!(
             rotated.expires_at, end,
-            "neither a rotation nor a token of theirs gives a later one"
+            "neither a rotation nor a token of the member sets a later end"
         );
         assert_eq!(rotated.ended_by.unwrap().standing, Standing::Administrator);
     }
@@ -530,7 +530,7 @@ async fn new_owner_cannot_undo_what_an_administrator_stopped_before(pool: PgPool
 }
 
 #[sqlx::test(migrations = false)]
-async fn taking_a_token_over_shows_no_secret_that_was_not_for_the_caller(pool: PgPool) {
+async fn taking_over_a_token_shows_no_secret_that_the_caller_could_not_get(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let tokens = world.authority.tokens();
@@ -567,7 +567,7 @@ async fn taking_a_token_over_shows_no_secret_that_was_not_for_the_caller(pool: P
 }
 
 #[sqlx::test(migrations = false)]
-async fn bound_token_gets_no_secret_of_a_token_that_is_bound_less(pool: PgPool) {
+async fn bound_token_gets_no_secret_of_a_less_bound_token(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let tokens = world.authority.tokens();
@@ -644,7 +644,7 @@ async fn child_does_not_outlive_its_parent_by_rotating_itself(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn policy_of_showing_secrets_once_binds_tokens_that_were_made_before(pool: PgPool) {
+async fn policy_of_showing_secrets_once_applies_to_existing_tokens(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let tokens = world.authority.tokens();
@@ -681,7 +681,7 @@ async fn policy_of_showing_secrets_once_binds_tokens_that_were_made_before(pool:
             .fetch_one(&world.pool)
             .await
             .unwrap();
-    assert_eq!(sealed, 1, "ignored where nothing was rotated");
+    assert_eq!(sealed, 1, "ignored because nothing was rotated");
     policies.change(&ada, &instance, PolicyRules::default(), None).await.unwrap();
     assert!(shown(kept.id).await && !shown(rotated.id).await);
     tokens.reveal(&ada, kept.id, None).await.unwrap();
@@ -830,7 +830,7 @@ async fn member_cannot_undo_the_bounds_that_an_administrator_set(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_is_not_rotated_by_what_it_made(pool: PgPool) {
+async fn token_is_not_rotated_by_its_descendants(pool: PgPool) {
     let world = World::founded(pool).await;
     let tokens = world.authority.tokens();
     let (parent, child, grandchild) = family(&world).await;

@@ -82,7 +82,7 @@ async fn working(world: &World, ctx: &OpContext, id: TokenId) -> i64 {
 }
 
 #[sqlx::test(migrations = false)]
-async fn rotated_now_the_former_secret_ends_at_once(pool: PgPool) {
+async fn rotation_without_grace_expires_the_former_secret_immediately(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;
     let former = minted.secret.expose();
@@ -94,7 +94,7 @@ async fn rotated_now_the_former_secret_ends_at_once(pool: PgPool) {
     assert_eq!((token.grace_until, token.older_hint), (None, None));
     assert_eq!(token.hint, domain::token_text::hint(&newer));
     assert_eq!(token.rotated_at, Some(START + Duration::days(1)));
-    assert_eq!(token.expires_at, Some(START + Duration::days(91)), "as long a life as before");
+    assert_eq!(token.expires_at, Some(START + Duration::days(91)), "the same lifetime as before");
     assert_eq!((token.version, token.created_at), (2, START));
 }
 
@@ -128,7 +128,11 @@ async fn grace_is_clamped_to_policy_and_to_the_tokens_own_end(pool: PgPool) {
     let short = TokenDraft { expiry: expiry::parse("1h"), ..draft(&["rivers:read"]) };
     let short = world.mint(&ada, HOME, short).await;
     let (token, newer) = rotate(&world, short.token.id, grace(86_400)).await;
-    assert_eq!(token.grace_until, Some(START + Duration::hours(1)), "it would have ended then");
+    assert_eq!(
+        token.grace_until,
+        Some(START + Duration::hours(1)),
+        "the token would have expired by then"
+    );
     // Moving the token's expiry back and forth revives nothing.
     decide(&world, &newer).await;
     let (token, _) = rotate(&world, short.token.id, grace(1_800)).await;
@@ -144,17 +148,21 @@ async fn grace_is_clamped_to_policy_and_to_the_tokens_own_end(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn older_secret_ends_when_the_newer_one_is_first_used(pool: PgPool) {
+async fn older_secret_expires_when_the_newer_one_is_first_used(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;
     let (id, former) = (minted.token.id, minted.secret.expose());
     let (token, newer) = rotate(&world, id, until_first_use()).await;
-    assert_eq!(token.grace_until, Some(START + Duration::days(30)), "no longer than policy allows");
+    assert_eq!(
+        token.grace_until,
+        Some(START + Duration::days(30)),
+        "at most the grace that policy allows"
+    );
     world.pass(Duration::days(1));
     assert_eq!(decide(&world, former).await, DecisionCode::Valid);
     let refused = Demand { scopes: vec!["teams:read".parse().unwrap()], ..Demand::default() };
     assert_eq!(world.decide(&newer, &refused).await, DecisionCode::InsufficientScope);
-    assert_eq!(decide(&world, former).await, DecisionCode::Valid, "a refusal is no use");
+    assert_eq!(decide(&world, former).await, DecisionCode::Valid, "a refusal is not a use");
     assert_eq!(decide(&world, &newer).await, DecisionCode::Valid);
     assert_eq!(decide(&world, former).await, DecisionCode::Expired);
     let token = show(&world, id).await;
@@ -169,7 +177,7 @@ async fn older_secret_ends_when_the_newer_one_is_first_used(pool: PgPool) {
     assert_eq!(
         first,
         [Some(START + Duration::days(1)), None],
-        "of the former nothing depends on it"
+        "nothing depends on the former secret's first use"
     );
     world.pass(Duration::days(1));
     decide(&world, &newer).await;
@@ -177,7 +185,7 @@ async fn older_secret_ends_when_the_newer_one_is_first_used(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn lost_reply_cuts_nobody_off(pool: PgPool) {
+async fn lost_reply_does_not_lock_out_the_client(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;
     let (id, former) = (minted.token.id, minted.secret.expose());
@@ -226,7 +234,7 @@ async fn grace_can_be_ended_and_does_not_come_back(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn expired_token_lives_again_and_disabled_one_stays_disabled(pool: PgPool) {
+async fn expired_token_works_again_and_disabled_token_stays_disabled(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;
     let (id, former) = (minted.token.id, minted.secret.expose());
@@ -236,7 +244,11 @@ async fn expired_token_lives_again_and_disabled_one_stays_disabled(pool: PgPool)
     assert_eq!((token.state, token.grace_until), (TokenState::Active, None));
     assert_eq!(token.expires_at, Some(START + Duration::days(190)));
     assert_eq!(decide(&world, &newer).await, DecisionCode::Valid);
-    assert_eq!(decide(&world, former).await, DecisionCode::Expired, "its secret does not");
+    assert_eq!(
+        decide(&world, former).await,
+        DecisionCode::Expired,
+        "the token lives again, but its old secret does not"
+    );
     world.authority.tokens().disable(&world.owner().await, id, None).await.unwrap();
     let (token, newest) = rotate(&world, id, grace(60)).await;
     assert_eq!(token.state, TokenState::Disabled);
@@ -276,7 +288,7 @@ async fn end_of_a_rotated_token_is_clamped_to_policy(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn of_64_rotations_of_one_version_one_wins(_: PgPoolOptions, options: PgConnectOptions) {
+async fn one_of_64_rotations_of_one_version_succeeds(_: PgPoolOptions, options: PgConnectOptions) {
     // Each on its own connection.
     let pool = PgPoolOptions::new().max_connections(66).connect_with(options).await.unwrap();
     let world = World::founded(pool).await;
@@ -327,13 +339,13 @@ async fn of_64_rotations_of_one_version_one_wins(_: PgPoolOptions, options: PgCo
     for minted in &won {
         valid += i32::from(decide(&world, minted.secret.expose()).await == DecisionCode::Valid);
     }
-    assert_eq!(valid, 1, "of all that were never used, the last one works");
+    assert_eq!(valid, 1, "only the last of the unused secrets works");
     world.authority.close().await;
     world.pool.close().await;
 }
 
 #[sqlx::test(migrations = false)]
-async fn replaced_secret_after_its_end_is_recorded_once_for_each(pool: PgPool) {
+async fn expired_replaced_secrets_are_recorded_once_each(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;
     let (id, first) = (minted.token.id, minted.secret.expose());
@@ -347,7 +359,7 @@ async fn replaced_secret_after_its_end_is_recorded_once_for_each(pool: PgPool) {
     }
     let token = show(&world, id).await;
     assert_eq!(token.reused_at, Some(START + Duration::hours(1)));
-    assert!(token.enabled, "recording is all that policy asks for");
+    assert!(token.enabled, "policy only asks for a record");
     world.pass(Duration::hours(1));
     assert_eq!(decide(&world, &second).await, DecisionCode::Expired);
     assert_eq!(show(&world, id).await.reused_at, Some(START + Duration::hours(2)));
@@ -373,7 +385,7 @@ async fn replaced_secret_after_its_end_is_recorded_once_for_each(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn reuse_disables_the_token_where_policy_says_so(pool: PgPool) {
+async fn reuse_disables_the_token_if_policy_says_so(pool: PgPool) {
     let world = World::founded(pool).await;
     world
         .execute(
@@ -391,7 +403,7 @@ async fn reuse_disables_the_token_where_policy_says_so(pool: PgPool) {
         })
     });
     for answer in presented.collect::<Vec<_>>() {
-        assert_eq!(answer.await.unwrap(), DecisionCode::Expired, "never anything else");
+        assert_eq!(answer.await.unwrap(), DecisionCode::Expired, "no other result");
     }
     assert_eq!(decide(&world, &newer).await, DecisionCode::Disabled);
     let token = show(&world, id).await;
@@ -405,7 +417,7 @@ async fn reuse_disables_the_token_where_policy_says_so(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn secret_in_its_grace_is_no_reuse_nor_is_a_gateway_elsewhere_told(pool: PgPool) {
+async fn secret_in_its_grace_and_question_from_another_workspace_are_not_reuse(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;
     rotate(&world, minted.token.id, grace(60)).await;
@@ -441,7 +453,7 @@ async fn only_a_secret_that_replaced_another_waits_for_its_first_use_to_be_writt
     assert_eq!(decide(&world, rotated.secret.expose()).await, DecisionCode::Valid);
     let ctx = world.anonymous();
     let outcome = world.authority.verification().decide(&ctx, &newer, &Demand::default()).await;
-    assert!(outcome.is_err(), "else a rotation would take it for a secret that got lost");
+    assert!(outcome.is_err(), "otherwise a rotation would treat it as a lost secret");
 }
 
 #[sqlx::test(migrations = false)]
@@ -454,12 +466,12 @@ async fn first_use_that_cannot_be_written_is_not_allowed(pool: PgPool) {
         .await;
     let ctx = world.anonymous();
     let outcome = world.authority.verification().decide(&ctx, &newer, &Demand::default()).await;
-    assert!(outcome.is_err(), "else both secrets would work from now on");
+    assert!(outcome.is_err(), "otherwise both secrets would keep working");
     assert_eq!(decide(&world, minted.secret.expose()).await, DecisionCode::Valid);
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_rotates_itself_and_an_old_secret_takes_nothing_over(pool: PgPool) {
+async fn token_rotates_itself_and_an_old_secret_cannot_take_it_over(pool: PgPool) {
     let world = World::founded(pool).await;
     let tokens = world.authority.tokens();
     let minted = world.token("default", &["rivers:read"]).await;
@@ -482,7 +494,7 @@ async fn token_rotates_itself_and_an_old_secret_takes_nothing_over(pool: PgPool)
 }
 
 #[sqlx::test(migrations = false)]
-async fn replaced_secret_whose_newer_one_is_used_rotates_through_no_door(pool: PgPool) {
+async fn replaced_secret_cannot_rotate_once_the_newer_one_is_used(pool: PgPool) {
     let world = World::founded(pool).await;
     world
         .execute(
@@ -514,7 +526,7 @@ async fn replaced_secret_whose_newer_one_is_used_rotates_through_no_door(pool: P
 }
 
 #[sqlx::test(migrations = false)]
-async fn secret_in_its_grace_gives_nothing_that_outlasts_it(pool: PgPool) {
+async fn secret_in_its_grace_creates_nothing_that_outlasts_it(pool: PgPool) {
     let world = World::founded(pool).await;
     let tokens = world.authority.tokens();
     let minted = world.token("tessera", &["tokens:write", "tokens:read"]).await;
@@ -529,7 +541,7 @@ async fn secret_in_its_grace_gives_nothing_that_outlasts_it(pool: PgPool) {
         ..draft(&["tokens:read"])
     };
     let child = world.mint(&older, HOME, wish("child")).await;
-    assert_eq!(child.token.expires_at, end, "that of the secret, not of the token");
+    assert_eq!(child.token.expires_at, end, "the end of the secret, not of the token");
     let longer = TokenDraft { expiry: expiry::parse("2h"), ..wish("longer") };
     let Err(ServiceError::BoundExceeded(errors)) = tokens.create(&older, &slug(HOME), longer).await
     else {
@@ -537,7 +549,7 @@ async fn secret_in_its_grace_gives_nothing_that_outlasts_it(pool: PgPool) {
     };
     let [error] = &errors[..] else { panic!("{errors:?}") };
     assert_eq!(error.field, "expires_at");
-    assert!(error.message.contains("end of the secret"), "{error:?}");
+    assert!(error.message.contains("end of the presented secret"), "{error:?}");
     let copy = tokens.clone_of(&older, id, None, "copy".into()).await.unwrap();
     assert_eq!(copy.token.expires_at, end);
     let sibling = world.token("tessera", &["tokens:read"]).await.token;
@@ -581,7 +593,7 @@ async fn rotation_without_its_audit_row_does_not_happen(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn what_was_ended_stays_so_at_a_server_whose_clock_is_behind(pool: PgPool) {
+async fn expired_secrets_and_tokens_stay_expired_at_a_server_whose_clock_is_behind(pool: PgPool) {
     let world = World::founded(pool).await;
     let (tokens, ada) = (world.authority.tokens(), world.owner().await);
     world.pass(Duration::days(1));
@@ -600,7 +612,7 @@ async fn what_was_ended_stays_so_at_a_server_whose_clock_is_behind(pool: PgPool)
     let taken_over = tokens.rotate_self(&thief, None, grace(60)).await;
     assert_eq!(code(taken_over), ProblemCode::Unauthenticated);
     assert_eq!(decide(&world, leaked.secret.expose()).await, DecisionCode::Expired);
-    assert!(show(&world, token.id).await.reused_at.is_some(), "and it is noted as a reuse");
+    assert!(show(&world, token.id).await.reused_at.is_some(), "it is recorded as a reuse");
     // A change by that server does not undo any of this.
     tokens.disable(&ada, token.id, None).await.unwrap();
     tokens.enable(&ada, token.id, None).await.unwrap();
@@ -624,7 +636,7 @@ async fn what_was_ended_stays_so_at_a_server_whose_clock_is_behind(pool: PgPool)
 }
 
 #[sqlx::test(migrations = false)]
-async fn crowd_that_presents_a_new_secret_takes_no_connections_from_others(pool: PgPool) {
+async fn concurrent_uses_of_a_new_secret_take_no_connections_from_others(pool: PgPool) {
     let world = World::founded(pool).await;
     let leaked = world.token("default", &["rivers:read"]).await;
     let minted = world.token("default", &["rivers:read"]).await;
@@ -657,7 +669,7 @@ async fn crowd_that_presents_a_new_secret_takes_no_connections_from_others(pool:
 
 /// Secrets of one workspace that wait, however many, do not delay those of another.
 #[sqlx::test(migrations = false)]
-async fn secrets_of_one_workspace_keep_nobody_elsewhere_waiting(pool: PgPool) {
+async fn secrets_of_one_workspace_do_not_delay_other_workspaces(pool: PgPool) {
     let world = World::founded(pool).await;
     world.workspace("other").await;
     let ada = world.owner().await;
@@ -700,7 +712,7 @@ async fn secrets_of_one_workspace_keep_nobody_elsewhere_waiting(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn first_use_by_many_at_once_ends_the_grace_once(pool: PgPool) {
+async fn concurrent_first_uses_end_the_grace_once(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;
     let (_, newer) = rotate(&world, minted.token.id, until_first_use()).await;
@@ -720,7 +732,7 @@ async fn first_use_by_many_at_once_ends_the_grace_once(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn any_mix_of_changes_at_once_keeps_the_invariants(pool: PgPool) {
+async fn any_mix_of_concurrent_changes_keeps_the_invariants(pool: PgPool) {
     let world = World::founded(pool).await;
     world
         .execute(

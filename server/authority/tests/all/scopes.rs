@@ -83,7 +83,7 @@ async fn actions(world: &World) -> Vec<String> {
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_holds_any_part_of_a_declared_pattern_and_is_granted_just_that(pool: PgPool) {
+async fn token_holds_any_part_of_a_declared_pattern_and_is_granted_only_that_part(pool: PgPool) {
     let world = with_tables(pool).await;
     let minted =
         world.token("apiv2", &["TABLE://my.app.*", "table://logs.web", "level://admin"]).await;
@@ -130,7 +130,7 @@ async fn hold(world: &World, minted: &MintedToken, scopes: &[String]) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_holds_only_so_many_scopes_whichever_way_it_is_made(pool: PgPool) {
+async fn number_of_held_scopes_is_limited_however_a_token_is_created(pool: PgPool) {
     let world = with_tables(pool).await;
     let ada = world.owner().await;
     let home = slug("workspace-1");
@@ -168,9 +168,7 @@ async fn token_holds_only_so_many_scopes_whichever_way_it_is_made(pool: PgPool) 
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_that_holds_more_scopes_than_it_may_works_and_shrinks_and_is_not_copied(
-    pool: PgPool,
-) {
+async fn token_beyond_the_scope_limit_works_and_shrinks_and_is_not_copied(pool: PgPool) {
     let world = with_tables(pool).await;
     let ada = world.owner().await;
     let minted = world.token("apiv2", &["table://my.x"]).await;
@@ -192,7 +190,7 @@ async fn token_that_holds_more_scopes_than_it_may_works_and_shrinks_and_is_not_c
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_mints_no_pattern_beyond_its_own(pool: PgPool) {
+async fn token_creates_no_pattern_beyond_its_own(pool: PgPool) {
     let world = with_tables(pool).await;
     let draft = TokenDraft {
         audiences: vec!["tessera".into(), "apiv2".into()],
@@ -218,13 +216,13 @@ async fn token_mints_no_pattern_beyond_its_own(pool: PgPool) {
     assert!(mint("table://my.app.x?").await.is_ok());
     for wider in ["table://my.app.**", "table://my.*", "table://my.**", "level://admin"] {
         let Err(ServiceError::Invalid(errors)) = mint(wider).await else { panic!("{wider}") };
-        let message = format!("has {wider}, which the token that asks does not hold");
+        let message = format!("has {wider}, which the calling token does not hold");
         assert_eq!(errors[0].message, message);
     }
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_gets_none_for_an_api_that_it_is_not_meant_for(pool: PgPool) {
+async fn token_creates_no_token_for_an_audience_other_than_its_own(pool: PgPool) {
     let world = with_tables(pool).await;
     let catalogues = world.authority.catalogues();
     let alerts = parse_toml(&APIV2.replace("apiv2", "alerts")).unwrap();
@@ -256,7 +254,7 @@ async fn token_gets_none_for_an_api_that_it_is_not_meant_for(pool: PgPool) {
     // The scope has the same name in both audiences, but a different meaning in each.
     assert!(tokens.create(&bearer, &home, make(&["apiv2"])).await.is_ok());
     for audiences in [&["alerts"][..], &["alerts", "apiv2"]] {
-        let message = "has alerts, which the token that asks is not meant for";
+        let message = "has alerts, which the calling token is not meant for";
         assert_eq!(refused(tokens.create(&bearer, &home, make(audiences)).await), message);
         let other = world.mint(&owner, "workspace-1", make(audiences)).await.token.id;
         assert_eq!(refused(tokens.clone_of(&bearer, other, None, "copy".into()).await), message);
@@ -266,14 +264,14 @@ async fn token_gets_none_for_an_api_that_it_is_not_meant_for(pool: PgPool) {
         ] {
             assert!(
                 refused(outcome)
-                    .starts_with("The token has scopes that the token that asks does not hold")
+                    .starts_with("The token has scopes that the calling token doesn't hold")
             );
         }
     }
 }
 
 #[sqlx::test(migrations = false)]
-async fn retired_scope_shows_its_users_and_is_then_granted_to_nobody(pool: PgPool) {
+async fn retired_scope_shows_its_tokens_and_is_no_longer_granted(pool: PgPool) {
     let world = with_tables(pool).await;
     let ada = world.owner().await;
     let part = world.token("apiv2", &["table://my.app", "level://admin"]).await;
@@ -343,7 +341,7 @@ async fn retired_scope_shows_its_users_and_is_then_granted_to_nobody(pool: PgPoo
 }
 
 #[sqlx::test(migrations = false)]
-async fn exact_name_that_is_retired_is_granted_to_nobody(pool: PgPool) {
+async fn retired_exact_name_is_no_longer_granted(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let minted = world.token("default", &["rivers:write"]).await;
@@ -356,7 +354,7 @@ async fn exact_name_that_is_retired_is_granted_to_nobody(pool: PgPool) {
         assert_eq!(code(name).await, DecisionCode::Valid);
         let retired =
             catalogues.retire_scope(&ada, &default, &scope(name), false, None).await.unwrap();
-        assert_eq!(retired.uses.count, 1, "{name}, by itself or implied");
+        assert_eq!(retired.uses.count, 1, "{name}, held directly or implied");
         assert_eq!(code(name).await, DecisionCode::InsufficientScope);
     }
 }
@@ -409,12 +407,16 @@ async fn scope_is_added_changed_and_deleted_by_version(pool: PgPool) {
         catalogues.change_scope(&ada, &billing, &write, words, Some(3)).await.unwrap();
     assert_eq!((entry.position, version), (0, 4));
     assert_eq!(entry.group_description.as_ref(), "Of customers.");
-    assert_eq!(revisions(&world).await, before, "nobody has less");
+    assert_eq!(revisions(&world).await, before, "no token loses a scope");
     let risk = ScopeChange { risk: Some(Risk::Admin), ..ScopeChange::default() };
     let (entry, version) =
         catalogues.change_scope(&ada, &billing, &write, risk, Some(4)).await.unwrap();
     assert_eq!((entry.scope.risk, version), (Risk::Admin, 5));
-    assert_eq!(revisions(&world).await, before + 1, "whoever may only read has less");
+    assert_eq!(
+        revisions(&world).await,
+        before + 1,
+        "tokens of users who may only read lose the scope"
+    );
     let nothing = ScopeChange::default();
     let (_, version) =
         catalogues.change_scope(&ada, &billing, &write, nothing, None).await.unwrap();
@@ -479,14 +481,14 @@ async fn audience_is_deleted_only_when_nothing_uses_it(pool: PgPool) {
     };
     assert_eq!(
         delete().await.unwrap_err(),
-        "The audience apiv2 cannot be deleted: 1 token is made for it."
+        "The audience apiv2 cannot be deleted: 1 token uses it."
     );
     world.authority.tokens().delete(&ada, minted.token.id, None).await.unwrap();
     assert!(
         delete()
             .await
             .unwrap_err()
-            .ends_with("4 of its scopes are in use; retire or delete them first.")
+            .ends_with("4 of its scopes are not retired; retire or delete them first.")
     );
     for name in ["tables:all", "table://my.**", "table://logs.*", "level://*"] {
         catalogues.retire_scope(&ada, &apiv2, &scope(name), false, None).await.unwrap();
@@ -500,7 +502,7 @@ async fn audience_is_deleted_only_when_nothing_uses_it(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn only_who_manages_the_instance_changes_catalogues_and_nobody_tesseras(pool: PgPool) {
+async fn only_instance_administrators_change_catalogues_and_none_changes_tesseras(pool: PgPool) {
     let world = World::founded(pool).await;
     let admin = world.person("admin", Some(("workspace-1", "admin"))).await;
     let bearer = world.bearer(&world.token("tessera", &["tokens:write"]).await).await;

@@ -47,7 +47,7 @@ async fn names(world: &World, ctx: &OpContext) -> Vec<String> {
 }
 
 #[sqlx::test(migrations = false)]
-async fn member_in_self_service_manages_own_tokens_and_finds_no_others(pool: PgPool) {
+async fn self_service_member_manages_only_their_own_tokens(pool: PgPool) {
     let world = World::founded(pool).await;
     let others = world.token("default", &["rivers:read"]).await.token;
     let member = world.person("bmember", Some(("workspace-1", "member"))).await;
@@ -127,7 +127,7 @@ async fn viewer_reads_all_tokens_and_members_and_changes_nothing(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_keeps_of_its_scopes_what_its_user_may_grant_at_present(pool: PgPool) {
+async fn token_can_use_only_scopes_that_its_user_may_grant_now(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let member = world.person("bmember", Some(("workspace-1", "member"))).await;
@@ -157,7 +157,7 @@ async fn token_keeps_of_its_scopes_what_its_user_may_grant_at_present(pool: PgPo
     assert_eq!(decide("teams:read").await, valid);
     grant(Some(&["rivers:read"])).await;
     assert_eq!(decide("rivers:write").await, lacking);
-    assert_eq!(decide("rivers:read").await, valid, "what is left of writing is reading");
+    assert_eq!(decide("rivers:read").await, valid, "only reading remains of writing");
     grant(Some(&[])).await;
     assert_eq!(decide("teams:read").await, lacking, "no pattern grants nothing");
     assert_eq!(world.decide(secret.expose(), &Demand::default()).await, valid);
@@ -184,7 +184,7 @@ async fn token_keeps_of_its_scopes_what_its_user_may_grant_at_present(pool: PgPo
 }
 
 #[sqlx::test(migrations = false)]
-async fn nobody_puts_more_on_a_token_than_they_may(pool: PgPool) {
+async fn callers_put_only_grantable_scopes_on_tokens(pool: PgPool) {
     let world = World::founded(pool).await;
     set_self_service(&world, true).await;
     let ada = world.owner().await;
@@ -204,7 +204,7 @@ async fn nobody_puts_more_on_a_token_than_they_may(pool: PgPool) {
         tokens.create(ctx, &home, draft(&["rivers:write", "rivers:read"])).await.unwrap();
         let outcome = tokens.create(ctx, &home, draft(&["rivers:run"])).await;
         let Err(ServiceError::Invalid(errors)) = outcome else { panic!("made") };
-        assert_eq!(errors[0].message, "has rivers:run, which you may not put on tokens");
+        assert_eq!(errors[0].message, "has rivers:run, which you may not grant");
     }
     // They cannot grant it to other members or to themselves either.
     let workspaces = world.authority.workspaces();
@@ -221,7 +221,7 @@ async fn nobody_puts_more_on_a_token_than_they_may(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn nobody_comes_to_hold_the_secret_of_a_token_that_they_could_not_make(pool: PgPool) {
+async fn callers_never_get_the_secret_of_a_token_that_they_could_not_create(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let home = slug("workspace-1");
@@ -270,7 +270,7 @@ async fn new_name_must_match_the_pattern_and_an_old_one_may_stay(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn change_of_many_and_export_reach_a_members_own_tokens_alone(pool: PgPool) {
+async fn bulk_changes_and_exports_reach_only_a_members_own_tokens(pool: PgPool) {
     let world = World::founded(pool).await;
     let others = world.token("default", &["rivers:read"]).await;
     let member = world.person("bmember", Some(("workspace-1", "member"))).await;
@@ -305,7 +305,7 @@ async fn change_of_many_and_export_reach_a_members_own_tokens_alone(pool: PgPool
 }
 
 #[sqlx::test(migrations = false)]
-async fn reach_is_told_and_numbers_are_of_what_is_reached(pool: PgPool) {
+async fn reach_is_reported_and_counts_cover_only_reachable_tokens(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     world.token("default", &["rivers:read"]).await;
@@ -346,7 +346,7 @@ async fn reach_is_told_and_numbers_are_of_what_is_reached(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn form_is_told_what_creating_would_refuse(pool: PgPool) {
+async fn form_reports_what_creating_would_refuse(pool: PgPool) {
     let world = World::founded(pool).await;
     set_self_service(&world, true).await;
     let ada = world.owner().await;

@@ -30,7 +30,7 @@ async fn lives(world: &World, session: &SignedIn) -> bool {
 }
 
 #[sqlx::test(migrations = false)]
-async fn right_password_opens_a_session_until_sign_out(pool: PgPool) {
+async fn correct_password_opens_a_session_until_sign_out(pool: PgPool) {
     let world = World::founded(pool).await;
     let session = sign_in(&world, " ADA@example.com ", PASSWORD).await.unwrap();
     let second = sign_in(&world, OWNER, PASSWORD).await.unwrap();
@@ -42,7 +42,7 @@ async fn right_password_opens_a_session_until_sign_out(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn person_has_a_bounded_number_of_sessions_and_the_longest_unused_ends(pool: PgPool) {
+async fn sessions_of_a_person_are_limited_and_the_least_recently_used_ends(pool: PgPool) {
     let world = World::founded(pool).await;
     let unused = sign_in(&world, OWNER, PASSWORD).await.unwrap();
     world.pass(Duration::minutes(2));
@@ -109,7 +109,11 @@ async fn people_see_and_end_their_own_sessions_and_administrators_all(pool: PgPo
     }
     assert!(lives(&world, &first).await && lives(&world, &second).await);
 
-    assert_eq!(sessions.end_all(&owner, None).await.unwrap(), 1, "but for the one that asks");
+    assert_eq!(
+        sessions.end_all(&owner, None).await.unwrap(),
+        1,
+        "all except the caller's own session"
+    );
     assert!(!lives(&world, &first).await && lives(&world, &second).await);
     sessions.end(&owner, found.id).await.unwrap();
     assert!(!lives(&world, &second).await);
@@ -151,7 +155,7 @@ async fn only_owners_end_the_sessions_of_an_owner(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn unknown_user_wrong_password_and_disabled_user_answer_alike(pool: PgPool) {
+async fn unknown_user_wrong_password_and_disabled_user_get_the_same_response(pool: PgPool) {
     let world = World::founded(pool).await;
     let mut answers = Vec::new();
     for (email, text) in
@@ -190,7 +194,7 @@ async fn disabling_a_user_ends_their_sessions(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn session_of_the_database_signs_nobody_in(pool: PgPool) {
+async fn database_does_not_store_the_session_secret(pool: PgPool) {
     let world = World::founded(pool).await;
     let session = sign_in(&world, OWNER, PASSWORD).await.unwrap();
     let stored: Vec<u8> = sqlx::query_scalar("SELECT digest FROM sessions LIMIT 1")

@@ -24,7 +24,7 @@ fn form() -> SetupForm {
 }
 
 #[sqlx::test(migrations = false)]
-async fn setup_link_founds_the_instance_once(pool: PgPool) {
+async fn setup_link_sets_up_the_instance_once(pool: PgPool) {
     let world = World::empty(pool).await;
     let setup = world.authority.setup();
     let link = setup.issue_link(&world.operator()).await.unwrap().unwrap();
@@ -47,7 +47,7 @@ async fn setup_link_founds_the_instance_once(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn setup_link_of_yesterday_or_replaced_or_guessed_is_gone(pool: PgPool) {
+async fn expired_replaced_or_guessed_setup_link_is_refused(pool: PgPool) {
     let world = World::empty(pool).await;
     let setup = world.authority.setup();
     let first = setup.issue_link(&world.operator()).await.unwrap().unwrap();
@@ -63,7 +63,7 @@ async fn setup_link_of_yesterday_or_replaced_or_guessed_is_gone(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn setup_with_mistakes_names_each_field_and_founds_nothing(pool: PgPool) {
+async fn invalid_setup_reports_each_field_and_creates_nothing(pool: PgPool) {
     let world = World::empty(pool).await;
     let setup = world.authority.setup();
     let link = setup.issue_link(&world.operator()).await.unwrap().unwrap();
@@ -85,7 +85,7 @@ async fn setup_with_mistakes_names_each_field_and_founds_nothing(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn two_setups_at_a_time_found_one_instance(pool: PgPool) {
+async fn two_concurrent_setups_create_one_instance(pool: PgPool) {
     let world = World::empty(pool).await;
     let setup = world.authority.setup();
     let link = setup.issue_link(&world.operator()).await.unwrap().unwrap();
@@ -99,7 +99,7 @@ async fn two_setups_at_a_time_found_one_instance(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn command_line_makes_the_owner_then_further_administrators(pool: PgPool) {
+async fn command_line_creates_the_owner_then_further_administrators(pool: PgPool) {
     let world = World::founded(pool).await;
     let setup = world.authority.setup();
     let admin =

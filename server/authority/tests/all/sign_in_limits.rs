@@ -84,9 +84,7 @@ async fn exhaust_account(world: &World, email: &str) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn parallel_guesses_at_several_servers_are_checked_no_more_often_than_the_limit(
-    pool: PgPool,
-) {
+async fn parallel_guesses_at_several_servers_share_one_limit(pool: PgPool) {
     let keys = Keys::generate(&SystemEntropy).to_toml();
     let keys = || Keys::from_toml(keys.expose_secret()).unwrap();
     let world = World::with_keys(pool, keys()).await;
@@ -129,7 +127,7 @@ async fn parallel_guesses_at_several_servers_are_checked_no_more_often_than_the_
 }
 
 #[sqlx::test(migrations = false)]
-async fn parallel_right_passwords_all_sign_in_and_use_nothing_up(pool: PgPool) {
+async fn parallel_correct_passwords_all_sign_in_and_use_no_attempts(pool: PgPool) {
     let world = World::founded(pool).await;
     for _ in 0..4 {
         let guesser = Guesser::at("192.0.2.7");
@@ -144,7 +142,7 @@ async fn parallel_right_passwords_all_sign_in_and_use_nothing_up(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn right_sign_ins_are_bounded_for_a_person_at_an_address_and_are_no_failures(pool: PgPool) {
+async fn successful_sign_ins_are_limited_by_person_and_address_and_are_not_failures(pool: PgPool) {
     let world =
         World::with_settings(pool, Settings { right_sign_ins: 2, ..Settings::default() }).await;
     let home = Guesser::at("192.0.2.7");
@@ -166,7 +164,7 @@ async fn right_sign_ins_are_bounded_for_a_person_at_an_address_and_are_no_failur
 }
 
 #[sqlx::test(migrations = false)]
-async fn guesses_from_one_address_delay_that_address_and_nobody_else(pool: PgPool) {
+async fn guesses_from_one_address_delay_only_that_address(pool: PgPool) {
     let world = World::founded(pool).await;
     // Unknown accounts behave the same, as does text that is not an address.
     for email in [OWNER, "nobody@example.com", "not an address"] {
@@ -175,7 +173,7 @@ async fn guesses_from_one_address_delay_that_address_and_nobody_else(pool: PgPoo
         let stopped = guesser.tries(&world, &format!(" {} ", email.to_uppercase()), PASSWORD).await;
         assert!(matches!(stopped, Err(ServiceError::TooManyAttempts(5))), "{email}");
         world.pass(Duration::seconds(5));
-        assert_eq!(guesser.exhausts(&world, email).await, (1, 10), "{email}: it grows");
+        assert_eq!(guesser.exhausts(&world, email).await, (1, 10), "{email}: the delay grows");
     }
     Guesser::at("192.0.2.8").tries(&world, OWNER, PASSWORD).await.unwrap();
     // The account is not locked for this address either: it waits, and can then sign in.
@@ -184,13 +182,11 @@ async fn guesses_from_one_address_delay_that_address_and_nobody_else(pool: PgPoo
     assert!(guesser.tries(&world, OWNER, PASSWORD).await.is_err());
     world.pass(Duration::seconds(20));
     guesser.tries(&world, OWNER, PASSWORD).await.unwrap();
-    assert_eq!(guesser.exhausts(&world, OWNER).await.0, 10, "a success begins anew");
+    assert_eq!(guesser.exhausts(&world, OWNER).await.0, 10, "a success resets the count");
 }
 
 #[sqlx::test(migrations = false)]
-async fn address_is_slowed_down_whatever_accounts_it_tries_and_goes_on_after_a_moment(
-    pool: PgPool,
-) {
+async fn address_is_slowed_down_across_accounts_and_continues_after_a_delay(pool: PgPool) {
     let world = World::founded(pool).await;
     for (guesser, neighbour) in
         [(Guesser::at("2001:db8:1:2::1"), Some("2001:db8:1:2:ffff::2")), (Guesser::default(), None)]
@@ -218,7 +214,7 @@ async fn address_is_slowed_down_whatever_accounts_it_tries_and_goes_on_after_a_m
 }
 
 #[sqlx::test(migrations = false)]
-async fn browser_that_signed_in_keeps_attempts_that_others_cannot_use_up(pool: PgPool) {
+async fn known_browser_has_attempts_that_others_cannot_use_up(pool: PgPool) {
     let world = World::founded(pool).await;
     let home = Guesser::at("192.0.2.1");
     let browser = home.clone().with(&home.tries(&world, OWNER, PASSWORD).await.unwrap());
@@ -229,7 +225,7 @@ async fn browser_that_signed_in_keeps_attempts_that_others_cannot_use_up(pool: P
     assert!(matches!(stranger, Err(ServiceError::TooManyAttempts(1..=60))), "{stranger:?}");
     let again = browser.tries(&world, OWNER, PASSWORD).await.unwrap();
     let browser = browser.with(&again);
-    assert_eq!(browser.exhausts(&world, OWNER).await, (5, 5), "a budget that is small");
+    assert_eq!(browser.exhausts(&world, OWNER).await, (5, 5), "a small budget");
     world.pass(Duration::seconds(5));
     let again = browser.tries(&world, OWNER, PASSWORD).await.unwrap();
 
@@ -306,7 +302,7 @@ async fn new_password_and_the_end_of_sessions_make_browsers_unknown(pool: PgPool
 }
 
 #[sqlx::test(migrations = false)]
-async fn attempts_that_no_longer_matter_are_forgotten(pool: PgPool) {
+async fn obsolete_attempts_are_deleted(pool: PgPool) {
     let world = World::founded(pool).await;
     Guesser::at("192.0.2.1").exhausts(&world, "nobody@example.com").await;
     let rows = async || -> i64 {
@@ -339,7 +335,7 @@ async fn use_up_account(world: &World, email: &str) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn attack_from_many_addresses_leaves_attempts_to_networks_that_signed_in(pool: PgPool) {
+async fn attack_from_many_addresses_leaves_attempts_to_known_networks(pool: PgPool) {
     let world = World::founded(pool).await;
     world.person("grace", None).await;
     // Clients without cookies, such as those of Kriten's API.

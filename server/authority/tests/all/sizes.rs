@@ -74,7 +74,7 @@ fn questions(minted: &MintedToken, count: usize, demand: &Demand) -> Vec<(String
 }
 
 #[sqlx::test(migrations = false)]
-async fn names_of_held_scopes_have_only_so_many_bytes_whichever_way_a_token_is_made(pool: PgPool) {
+async fn size_of_held_scope_names_is_limited_however_a_token_is_created(pool: PgPool) {
     let world = with_tables(pool).await;
     let ada = world.owner().await;
     let (home, tokens) = (slug("workspace-1"), world.authority.tokens());
@@ -106,7 +106,7 @@ async fn names_of_held_scopes_have_only_so_many_bytes_whichever_way_a_token_is_m
 }
 
 #[sqlx::test(migrations = false)]
-async fn shorter_name_is_not_exchanged_for_longer_ones_than_a_token_may_hold(pool: PgPool) {
+async fn short_name_is_not_replaced_by_names_beyond_the_limit(pool: PgPool) {
     let world = with_tables(pool).await;
     let ada = world.owner().await;
     let minted = world.mint(&ada, "workspace-1", holding(vec!["tables:all".into()])).await;
@@ -161,7 +161,7 @@ async fn batch_whose_answers_would_be_too_large_is_refused_and_counts_nothing(po
             panic!("too many answers")
         };
         assert_eq!(errors[0].field, "items");
-        assert!(errors[0].message.contains("ask fewer questions at once"), "{errors:?}");
+        assert!(errors[0].message.contains("send fewer items in one request"), "{errors:?}");
         world.authority.flush_usage().await;
         let token = world.authority.tokens().show(&ada, wide.token.id).await.unwrap();
         assert_eq!(token.last_used_at, None);
@@ -180,7 +180,7 @@ async fn batch_whose_answers_would_be_too_large_is_refused_and_counts_nothing(po
 /// The patterns of a membership are expensive to compare with a token's scopes, so the verifying
 /// thread hands this work to others.
 #[sqlx::test(migrations = false)]
-async fn token_whose_rights_take_long_to_read_may_do_what_its_user_may_grant(pool: PgPool) {
+async fn token_with_rights_that_are_slow_to_read_may_do_what_its_user_may_grant(pool: PgPool) {
     let world = with_tables(pool).await;
     let member = world.person("member", Some(("workspace-1", "admin"))).await;
     let wide = world.mint(&member, "workspace-1", holding(parts(100))).await;
@@ -216,7 +216,7 @@ async fn turns<T>(work: impl Future<Output = T>) -> usize {
 
 /// Comparing even a single scope with many patterns may take all the steps that a decision has.
 #[sqlx::test(migrations = false)]
-async fn batch_of_long_decisions_lets_others_run_in_between(pool: PgPool) {
+async fn batch_of_long_decisions_yields_to_other_requests(pool: PgPool) {
     let world = with_tables(pool).await;
     let ada = world.owner().await;
     let patterns = |count: usize| -> Vec<String> {

@@ -219,7 +219,7 @@ fn stops() -> Vec<(Stop, ProblemCode)> {
 }
 
 #[sqlx::test(migrations = false)]
-async fn stop_is_answered_while_the_token_changes_something_which_is_not_done_then(pool: PgPool) {
+async fn stop_completes_while_the_token_changes_something_and_the_change_is_refused(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let before = scene.state().await;
     let create = stops().into_iter().map(|stop| (Act::Create, stop));
@@ -243,7 +243,7 @@ async fn stop_is_answered_while_the_token_changes_something_which_is_not_done_th
 }
 
 #[sqlx::test(migrations = false)]
-async fn change_goes_on_when_nothing_is_taken_from_the_token_that_makes_it(pool: PgPool) {
+async fn change_continues_if_its_token_loses_nothing(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let keep = TokenPatch::default;
     for patch in [
@@ -280,7 +280,7 @@ async fn change_goes_on_when_nothing_is_taken_from_the_token_that_makes_it(pool:
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_that_leaves_the_workspace_with_its_user_may_end_the_membership(pool: PgPool) {
+async fn token_can_end_the_membership_of_its_own_user(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let lea = scene.world.signed_in("lea@example.com").await;
     let maker = TokenDraft {
@@ -296,7 +296,7 @@ async fn token_that_leaves_the_workspace_with_its_user_may_end_the_membership(po
 
 /// The response of a stop with children waits for pending changes, but the stop itself does not.
 #[sqlx::test(migrations = false)]
-async fn stop_with_children_leaves_none_that_the_token_was_making(pool: PgPool) {
+async fn stop_with_children_leaves_none_that_was_being_created(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let maker = scene.maker().await;
     let ctx = scene.world.bearer(&maker).await;
@@ -357,7 +357,7 @@ async fn stop_waits_longer_than_other_changes(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn child_widens_nothing_once_its_maker_is_stopped_or_deleted(pool: PgPool) {
+async fn child_widens_nothing_once_its_creator_is_stopped_or_deleted(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let world = &scene.world;
     for stop in [Stop::Disable, Stop::Delete] {

@@ -50,7 +50,7 @@ async fn created_token_is_listed_shown_and_valid_until_deleted(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn only_administrators_reach_tokens_and_strangers_do_not_find_them(pool: PgPool) {
+async fn only_administrators_reach_tokens_and_non_members_do_not_find_them(pool: PgPool) {
     let world = World::founded(pool).await;
     world.workspace("other").await;
     let token = world.token("default", &["rivers:read"]).await.token;
@@ -85,7 +85,7 @@ async fn only_administrators_reach_tokens_and_strangers_do_not_find_them(pool: P
 }
 
 #[sqlx::test(migrations = false)]
-async fn managing_token_needs_its_scope_and_reaches_its_own_workspace_alone(pool: PgPool) {
+async fn managing_token_needs_its_scope_and_reaches_only_its_own_workspace(pool: PgPool) {
     let world = World::founded(pool).await;
     world.workspace("other").await;
     let tokens = world.authority.tokens();
@@ -119,7 +119,7 @@ async fn managing_token_needs_its_scope_and_reaches_its_own_workspace_alone(pool
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_never_mints_more_than_it_holds(pool: PgPool) {
+async fn token_never_creates_a_token_with_more_scopes_than_it_holds(pool: PgPool) {
     let world = World::founded(pool).await;
     let all = TokenDraft {
         audiences: vec!["default".into(), "tessera".into()],
@@ -137,7 +137,7 @@ async fn token_never_mints_more_than_it_holds(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn workspace_administrator_cannot_make_a_token_act_as_the_owner(pool: PgPool) {
+async fn workspace_administrator_cannot_make_a_token_act_as_an_instance_owner(pool: PgPool) {
     let world = World::founded(pool).await;
     let admin = world.person("administrator", Some(("workspace-1", "admin"))).await;
     let draft = TokenDraft { user: Some(crate::support::OWNER.into()), ..draft(&["rivers:read"]) };
@@ -147,7 +147,7 @@ async fn workspace_administrator_cannot_make_a_token_act_as_the_owner(pool: PgPo
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_acts_as_a_member_and_as_nobody_else(pool: PgPool) {
+async fn token_acts_only_as_a_member(pool: PgPool) {
     let world = World::founded(pool).await;
     world.person("member", Some(("workspace-1", "member"))).await;
     world.person("stranger", None).await;
@@ -168,7 +168,7 @@ async fn token_acts_as_a_member_and_as_nobody_else(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn same_form_twice_makes_one_token(pool: PgPool) {
+async fn same_form_sent_twice_creates_one_token(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let draft = TokenDraft { creation_key: Some(Uuid::from_u128(7)), ..draft(&["rivers:read"]) };
@@ -288,7 +288,7 @@ async fn change_without_its_audit_row_does_not_happen(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn nothing_stored_holds_the_secret(pool: PgPool) {
+async fn stored_data_never_contains_the_secret(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;
     let random = &minted.secret.expose()[4..36];

@@ -53,7 +53,7 @@ fn mistakes(outcome: Result<ImportReport, ServiceError>) -> Vec<String> {
 }
 
 #[sqlx::test(migrations = false)]
-async fn holders_of_imported_tokens_go_on_with_their_secrets(pool: PgPool) {
+async fn imported_tokens_keep_working_with_their_secrets(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     world.person("bob", Some(("workspace-1", "member"))).await;
@@ -147,36 +147,36 @@ async fn all_rows_become_tokens_or_none(pool: PgPool) {
             "rows[2].owner must be the e-mail address or id of a member of this workspace",
             "rows[2].name must not be empty",
             "rows[2].expires_at must be a number of days such as 30d, a date such as 2027-08-18, or never",
-            "rows[3].audiences has \"nowhere\", which is not an audience here",
+            "rows[3].audiences has \"nowhere\", which is not an audience of this instance",
             "rows[3].scopes has \"rivers:run\", which is not a scope of the chosen audiences",
-            "rows[3].digest is that of a row before",
-            "rows[4].digest must be a SHA-256 in 64 hexadecimal digits or in base64",
-            "rows[4].scopes must name at least one scope",
+            "rows[3].digest is the same as in an earlier row",
+            "rows[4].digest must be a SHA-256 digest in 64 hexadecimal digits or in base64",
+            "rows[4].scopes must contain at least one scope",
         ]
     );
     assert_eq!(world.count().await, 0);
     let many: String = (0..=ROWS_MAX).map(|number| line(&number.to_string(), "n", "")).collect();
     assert_eq!(
         mistakes(world.import(&ada, &many).await),
-        ["rows must be at most 1000; these are 1001"]
+        ["rows must be at most 1000; there are 1001"]
     );
     let bad: String = (0..300).map(|_| "{\"digest\":\"x\",\"name\":\"n\"}\n").collect();
     let told = mistakes(world.import(&ada, &bad).await);
     assert_eq!(told.len(), 101);
-    assert_eq!(told[100], "rows have 500 more mistakes");
+    assert_eq!(told[100], "rows have 500 more errors");
 }
 
 #[sqlx::test(migrations = false)]
-async fn digest_of_any_token_that_ever_was_is_refused(pool: PgPool) {
+async fn digest_of_any_existing_or_deleted_token_is_refused(pool: PgPool) {
     let world = World::founded(pool).await;
     world.workspace("other").await;
     let ada = world.owner().await;
-    let elsewhere = ["rows[1].digest is that of a token of another workspace"];
+    let elsewhere = ["rows[1].digest belongs to a token of another workspace"];
     let own = world.mint(&ada, "other", draft(&["rivers:read"])).await;
     assert_eq!(mistakes(world.import(&ada, &line(own.secret.expose(), "x", "")).await), elsewhere);
     world.authority.tokens().delete(&ada, own.token.id, None).await.unwrap();
     assert_eq!(mistakes(world.import(&ada, &line(own.secret.expose(), "x", "")).await), elsewhere);
-    let refused = ["rows[1].digest is that of a token which is here already or was deleted"];
+    let refused = ["rows[1].digest belongs to an existing or deleted token of this workspace"];
     let report = world.import(&ada, &line("from elsewhere", "x", "")).await.unwrap();
     assert_eq!(mistakes(world.import(&ada, &line("from elsewhere", "y", "")).await), refused);
     world.authority.tokens().delete(&ada, report.tokens[0].id.unwrap(), None).await.unwrap();
@@ -187,7 +187,7 @@ async fn digest_of_any_token_that_ever_was_is_refused(pool: PgPool) {
 /// A tenant who guesses the secrets of other tenants learns of only a few, and leaves rows in
 /// the log.
 #[sqlx::test(migrations = false)]
-async fn import_tells_little_of_the_secrets_of_other_workspaces(pool: PgPool) {
+async fn import_reveals_little_about_secrets_of_other_workspaces(pool: PgPool) {
     let world = World::founded(pool).await;
     let other = world.workspace("other").await;
     let ada = world.owner().await;
@@ -208,12 +208,12 @@ async fn import_tells_little_of_the_secrets_of_other_workspaces(pool: PgPool) {
         format!("{{\"digest\":\"x\",\"name\":\"n\",\"scopes\":[\"rivers:run\"]}}\n{guesses}");
     assert_eq!(
         mistakes(world.import(&guesser, &wrong).await),
-        ["rows[1].digest must be a SHA-256 in 64 hexadecimal digits or in base64"]
+        ["rows[1].digest must be a SHA-256 digest in 64 hexadecimal digits or in base64"]
     );
     // A real import reports one of them.
     for known in 0..5 {
         let told = mistakes(world.import(&guesser, &guesses).await);
-        assert_eq!(told, ["rows[1].digest is that of a token of another workspace"], "{known}");
+        assert_eq!(told, ["rows[1].digest belongs to a token of another workspace"], "{known}");
     }
     let fresh = line("nobody has this", "fresh", "");
     let refused = world.import(&guesser, &fresh).await;
@@ -240,7 +240,7 @@ async fn import_tells_little_of_the_secrets_of_other_workspaces(pool: PgPool) {
 
 /// A token acts as a person, but another user may have created it.
 #[sqlx::test(migrations = false)]
-async fn import_by_a_token_uses_up_nothing_of_the_person_whom_it_acts_for(pool: PgPool) {
+async fn import_by_a_token_does_not_use_up_the_budget_of_its_user(pool: PgPool) {
     let world = World::founded(pool).await;
     let [theirs, foreign] = [world.workspace("theirs").await, world.workspace("foreign").await];
     let ada = world.owner().await;
@@ -257,7 +257,7 @@ async fn import_by_a_token_uses_up_nothing_of_the_person_whom_it_acts_for(pool: 
     let asks = world.bearer(&world.mint(&ada, "theirs", wish).await).await;
     for _ in 0..5 {
         let told = transfer.import(&asks, &theirs, Format::Jsonl, known.as_bytes(), false).await;
-        assert_eq!(mistakes(told), ["rows[1].digest is that of a token of another workspace"]);
+        assert_eq!(mistakes(told), ["rows[1].digest belongs to a token of another workspace"]);
     }
     let fresh = line("nobody has this", "fresh", "");
     let refused = transfer.import(&asks, &theirs, Format::Jsonl, fresh.as_bytes(), false).await;
@@ -267,7 +267,7 @@ async fn import_by_a_token_uses_up_nothing_of_the_person_whom_it_acts_for(pool: 
 
 /// Concurrent imports run one after another, and together learn no more than successive ones.
 #[sqlx::test(migrations = false)]
-async fn imports_at_once_learn_no_more_than_others(pool: PgPool) {
+async fn concurrent_imports_reveal_no_more_than_sequential_ones(pool: PgPool) {
     let world = World::founded(pool).await;
     let other = world.workspace("other").await;
     let ada = world.owner().await;
@@ -316,7 +316,7 @@ async fn rows_that_are_not_imported_count_as_unknown_tokens(pool: PgPool) {
 
 /// A user creates many tokens, and imports with one after another.
 #[sqlx::test(migrations = false)]
-async fn all_who_import_into_a_workspace_have_one_budget(pool: PgPool) {
+async fn all_importers_into_a_workspace_share_one_budget(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let eve = world.person("eve", Some(("workspace-1", "admin"))).await;
@@ -436,12 +436,12 @@ async fn import_needs_the_right_and_grants_no_more_than_its_caller_has(pool: PgP
     let ctx = world.bearer(&minter).await;
     assert_eq!(
         mistakes(world.import(&ctx, &text).await),
-        ["rows[1].scopes has rivers:run, which the token that asks does not hold"]
+        ["rows[1].scopes has rivers:run, which the calling token does not hold"]
     );
 }
 
 #[sqlx::test(migrations = false)]
-async fn a_thousand_rows_are_imported_in_one_go(pool: PgPool) {
+async fn thousand_rows_are_imported_at_once(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let text: String = (0..ROWS_MAX)
@@ -454,7 +454,7 @@ async fn a_thousand_rows_are_imported_in_one_go(pool: PgPool) {
 
 /// A dry run must not keep other callers from creating tokens.
 #[sqlx::test(migrations = false)]
-async fn import_that_changes_nothing_waits_for_no_lock_of_the_cap(pool: PgPool) {
+async fn dry_run_does_not_wait_for_the_lock_of_the_token_limit(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let home = slug("workspace-1");

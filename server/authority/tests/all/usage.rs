@@ -29,7 +29,7 @@ impl World {
 }
 
 #[sqlx::test(migrations = false)]
-async fn uses_are_counted_per_hour_and_the_last_one_is_told(pool: PgPool) {
+async fn uses_are_counted_per_hour_and_the_last_use_is_shown(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;
     let (id, text) = (minted.token.id, minted.secret.expose());
@@ -41,7 +41,7 @@ async fn uses_are_counted_per_hour_and_the_last_one_is_told(pool: PgPool) {
     world.pass(Duration::hours(2));
     world.present(text, "rivers:read", &format!("new\0{}", "é".repeat(300))).await;
     world.authority.flush_usage().await;
-    world.present(text, "rivers:read", "not noted for a minute").await;
+    world.present(text, "rivers:read", "not recorded again within a minute").await;
     world.authority.flush_usage().await;
 
     let ada = world.owner().await;
@@ -109,18 +109,22 @@ async fn write_use_of_a_lost_token(world: &World) -> TokenId {
     let ada = world.owner().await;
     let usage = world.authority.tokens().usage(&ada, living.token.id, 1).await.unwrap();
     assert_eq!((usage.allowed, usage.last.unwrap().at), (vec![1], crate::support::START));
-    assert_eq!(world.authority.observe().usage_queue, 0, "the ghost's use waits for ever");
+    assert_eq!(
+        world.authority.observe().usage_queue,
+        0,
+        "the lost token's use blocks other uses forever"
+    );
     ghost.token.id
 }
 
 #[sqlx::test(migrations = false)]
-async fn use_of_a_token_that_is_gone_keeps_no_other_use_from_being_written(pool: PgPool) {
+async fn use_of_a_missing_token_does_not_block_other_uses(pool: PgPool) {
     let world = World::founded(pool).await;
     Box::pin(write_use_of_a_lost_token(&world)).await;
 }
 
 #[sqlx::test(migrations = false)]
-async fn use_is_written_only_of_tokens_that_exist(pool: PgPool) {
+async fn uses_are_written_only_for_existing_tokens(pool: PgPool) {
     let world = World::founded(pool).await;
     // Without the constraint, the row of every token in the statement would be written.
     world.execute("ALTER TABLE usage_hours DROP CONSTRAINT usage_hours_token_id_fkey").await;
@@ -131,7 +135,7 @@ async fn use_is_written_only_of_tokens_that_exist(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn use_that_the_database_refuses_keeps_no_other_use_from_being_written(pool: PgPool) {
+async fn use_rejected_by_the_database_does_not_block_other_uses(pool: PgPool) {
     let world = World::founded(pool).await;
     let (full, refused) = (
         world.token("default", &["rivers:read"]).await,
@@ -176,7 +180,7 @@ async fn names(world: &World, ctx: &OpContext, query: TokenQuery) -> Vec<String>
 }
 
 #[sqlx::test(migrations = false)]
-async fn filters_find_what_they_say(pool: PgPool) {
+async fn filters_return_the_matching_tokens(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     world.person("bob", Some(("workspace-1", "member"))).await;
@@ -371,7 +375,7 @@ async fn no_filter_and_no_order_reads_the_whole_table(pool: PgPool) {
 /// If a filter matches few tokens, they are found by its index and then sorted. If it matches many,
 /// the index of the order is scanned. Both find the same tokens.
 #[sqlx::test(migrations = false)]
-async fn filter_finds_the_same_whether_few_or_many_fit(pool: PgPool) {
+async fn filter_returns_the_same_whether_few_or_many_tokens_match(pool: PgPool) {
     let world = World::founded(pool).await;
     crowd(&world).await;
     let owner = world.owner().await;
@@ -412,7 +416,7 @@ async fn filter_finds_the_same_whether_few_or_many_fit(pool: PgPool) {
 /// A search finds the same tokens with trigrams, if few tokens match, and by scanning, if many
 /// match or the database has no trigrams.
 #[sqlx::test(migrations = false)]
-async fn search_finds_the_same_with_trigrams_and_without(pool: PgPool) {
+async fn search_returns_the_same_with_and_without_trigrams(pool: PgPool) {
     let world = World::founded(pool).await;
     crowd(&world).await;
     let owner = world.owner().await;

@@ -69,7 +69,7 @@ async fn malformed_token_is_refused_without_a_query(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn verifying_for_others_needs_the_right_and_stays_in_its_workspace(pool: PgPool) {
+async fn verifying_other_tokens_needs_the_right_and_stays_in_the_workspace(pool: PgPool) {
     let world = World::founded(pool).await;
     world.workspace("other").await;
     let target = world.token("default", &["rivers:read"]).await;
@@ -108,7 +108,7 @@ async fn verifying_for_others_needs_the_right_and_stays_in_its_workspace(pool: P
 }
 
 #[sqlx::test(migrations = false)]
-async fn credential_that_is_not_valid_says_why(pool: PgPool) {
+async fn invalid_credential_reports_the_reason(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;
     let ada = world.owner().await;
@@ -144,13 +144,13 @@ async fn last_use_is_written_in_batches_and_once_a_minute(pool: PgPool) {
     assert_eq!(
         last().await,
         Some(crate::support::START + Duration::minutes(1)),
-        "refusals are no use"
+        "refusals are not uses"
     );
 }
 
 /// More concurrent verifications than permitted queries. Waiting ones share a query.
 #[sqlx::test(migrations = false)]
-async fn many_at_once_get_each_their_own_answer(pool: PgPool) {
+async fn every_item_of_a_batch_gets_its_own_answer(pool: PgPool) {
     let world = World::founded(pool).await;
     let mut asked = Vec::new();
     for number in 0..20 {

@@ -72,7 +72,7 @@ fn released_migrations_are_unchanged() {
 /// Servers of version 0.1 keep running while others are upgraded, so each of their queries must
 /// still be valid, with the same parameters and columns.
 #[sqlx::test(migrations = false)]
-async fn queries_of_0_1_are_valid_on_the_present_schema(pool: PgPool) {
+async fn queries_of_0_1_are_valid_on_the_current_schema(pool: PgPool) {
     let world = World::empty(pool).await;
     let mut connection = world.pool.acquire().await.unwrap();
     let mut seen = 0;
@@ -243,7 +243,7 @@ async fn doubts(world: &World) -> Vec<(String, PasswordDoubt)> {
 
 /// Version 0.1 could not change passwords, so the creator of an account knows its password.
 #[sqlx::test(migrations = false)]
-async fn passwords_of_0_1_that_somebody_else_chose_must_be_changed(pool: PgPool) {
+async fn passwords_of_0_1_chosen_by_another_person_must_be_changed(pool: PgPool) {
     restore(&pool).await;
     let full = r#"'{"email": "x"}'"#;
     insert(&pool, (EVE, "eve@example.com", "admin"), OPERATOR, "'{\"instance_role\": \"admin\"}'")
@@ -292,7 +292,7 @@ async fn passwords_of_0_1_that_somebody_else_chose_must_be_changed(pool: PgPool)
 }
 
 #[sqlx::test(migrations = false)]
-async fn password_of_0_1_ends_with_the_right_of_the_administrator_who_chose_it(pool: PgPool) {
+async fn password_of_0_1_expires_with_the_right_of_the_administrator_who_chose_it(pool: PgPool) {
     restore(&pool).await;
     insert(&pool, (EVE, "eve@example.com", "member"), OPERATOR, "NULL").await;
     insert(&pool, (NELL, "nell@example.com", "member"), &by_user(EVE), r#"'{"email": "x"}'"#).await;
@@ -303,7 +303,7 @@ async fn password_of_0_1_ends_with_the_right_of_the_administrator_who_chose_it(p
 }
 
 #[sqlx::test(migrations = false)]
-async fn password_that_a_server_of_0_1_sets_beside_must_be_changed(pool: PgPool) {
+async fn password_set_by_a_concurrent_0_1_server_must_be_changed(pool: PgPool) {
     let world = migrated(pool).await;
     let full = r#"'{"email": "x"}'"#;
     insert(&world.pool, (EVE, "eve@example.com", "admin"), OPERATOR, "NULL").await;
@@ -380,7 +380,9 @@ async fn addresses_of_0_1_in_another_form_are_found_and_stay_unique(pool: PgPool
 }
 
 #[sqlx::test(migrations = false)]
-async fn addresses_of_0_1_that_look_the_same_are_found_as_they_are_written_and_named(pool: PgPool) {
+async fn addresses_of_0_1_that_look_the_same_are_found_by_exact_spelling_and_reported(
+    pool: PgPool,
+) {
     restore(&pool).await;
     insert(&pool, (ZOE, "zoe\u{301}@example.com", "owner"), OPERATOR, "NULL").await;
     insert(&pool, (KIM, "zo\u{e9}@example.com", "member"), OPERATOR, "NULL").await;

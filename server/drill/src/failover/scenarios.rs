@@ -230,7 +230,7 @@ async fn warned(stage: &Stage, primary: &Cluster) -> Outcome<()> {
     let mut command = tokio::process::Command::from(setup::tessera(&cli, &["doctor"]));
     let output = command.stdin(Stdio::null()).output().await?;
     let said = String::from_utf8_lossy(&output.stdout);
-    if !said.contains("its standbys are asynchronous") {
+    if !said.contains("all standbys are asynchronous") {
         stage.wrong(format!("`tessera doctor` does not warn of the asynchronous standby: {said}"));
     }
     Ok(())

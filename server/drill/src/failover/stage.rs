@@ -444,7 +444,7 @@ impl Stage {
         loop {
             let logs: String = self.logs().into_iter().map(|(_, log)| log).collect();
             let lines: Vec<&str> =
-                logs.lines().filter(|line| line.contains("make it again")).collect();
+                logs.lines().filter(|line| line.contains("make the change again")).collect();
             let missing =
                 lost.iter().find(|id| !lines.iter().any(|line| line.contains(id.as_str())));
             match missing {

@@ -38,13 +38,15 @@ pub enum OpenApiError {
     #[error("cannot be read: {0}")]
     Form(String),
     /// The document is of another kind or version.
-    #[error("is not an OpenAPI document of version 3.0 or 3.1")]
+    #[error("is not an OpenAPI 3.0 or 3.1 document")]
     Version,
     /// The document has neither scopes nor operations.
     #[error("has neither security scopes nor operations")]
     Empty,
     /// The document has too many scopes.
-    #[error("gives {0} scopes; a catalogue from a document has at most {SCOPES_MAX}")]
+    #[error(
+        "defines {0} scopes; a catalogue from an OpenAPI document can have at most {SCOPES_MAX}"
+    )]
     TooMany(usize),
     /// The generated catalogue is inconsistent, which is a bug in this module.
     #[error("{0}")]

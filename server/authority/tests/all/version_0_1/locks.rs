@@ -53,7 +53,7 @@ async fn restore_without_indexes(pool: &PgPool) -> usize {
 
 /// The log is large, so that its indexes take a while to build. Two servers upgrade at once.
 #[sqlx::test(migrations = false)]
-async fn log_and_tokens_are_written_while_indexes_of_the_log_are_made(pool: PgPool) {
+async fn log_and_tokens_are_written_while_indexes_of_the_log_are_built(pool: PgPool) {
     restore_without_indexes(&pool).await;
     let options = pool.connect_options().as_ref().clone();
     let mut busy = PgConnection::connect_with(&options).await.unwrap();
@@ -85,7 +85,7 @@ async fn log_and_tokens_are_written_while_indexes_of_the_log_are_made(pool: PgPo
 
 /// If the build of an index is interrupted, PostgreSQL keeps the index but does not use it.
 #[sqlx::test(migrations = false)]
-async fn index_that_is_left_over_is_made_again(pool: PgPool) {
+async fn invalid_index_that_is_left_over_is_rebuilt(pool: PgPool) {
     let indexes = restore_without_indexes(&pool).await;
     let stopped =
         "CREATE UNIQUE INDEX CONCURRENTLY audit_events_of_users ON audit_events (surface)";
@@ -108,7 +108,7 @@ fn documented(beginning: &str) -> String {
 }
 
 #[sqlx::test(migrations = false)]
-async fn server_of_0_1_starts_again_only_when_later_migrations_are_put_aside(pool: PgPool) {
+async fn server_of_0_1_starts_again_only_after_later_migrations_are_removed(pool: PgPool) {
     let world = migrated(pool).await;
     // A server of version 0.1 does this when it starts.
     let of_0_1 = Migrator::new(fixture("migrations")).await.unwrap();
@@ -127,9 +127,7 @@ async fn server_of_0_1_starts_again_only_when_later_migrations_are_put_aside(poo
 /// A server of 0.1 may take a while to change a token. Reading the log waits only for that token,
 /// and only after the schema is in place.
 #[sqlx::test(migrations = false)]
-async fn log_of_0_1_is_read_after_the_migrations_and_waits_for_no_more_than_some_tokens(
-    pool: PgPool,
-) {
+async fn log_of_0_1_is_read_after_the_migrations_and_locks_few_tokens_at_a_time(pool: PgPool) {
     restore(&pool).await;
     let mut earlier =
         Migrator::new(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))).await.unwrap();

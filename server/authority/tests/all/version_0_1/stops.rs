@@ -112,14 +112,14 @@ async fn bounds_that_an_administrator_set_bind_the_owner_after_the_upgrade(pool:
 }
 
 #[sqlx::test(migrations = false)]
-async fn own_bounds_bind_nobody_after_the_upgrade(pool: PgPool) {
+async fn bounds_set_by_the_owner_do_not_bind_after_the_upgrade(pool: PgPool) {
     restore(&pool).await;
     bind(&pool, LINUS).await;
     assert_bound(&opened(pool).await, false).await;
 }
 
 #[sqlx::test(migrations = false)]
-async fn end_that_was_prolonged_before_the_upgrade_is_nobodys(pool: PgPool) {
+async fn end_that_was_extended_before_the_upgrade_has_no_author(pool: PgPool) {
     restore(&pool).await;
     bind(&pool, ADA).await;
     let (was, is) =
@@ -132,21 +132,23 @@ async fn end_that_was_prolonged_before_the_upgrade_is_nobodys(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn bounds_that_a_server_of_0_1_sets_beside_bind_the_owner(pool: PgPool) {
+async fn bounds_set_by_a_concurrent_0_1_server_bind_the_owner(pool: PgPool) {
     let world = migrated(pool).await;
     bind(&world.pool, ADA).await;
     assert_bound(&world, true).await;
 }
 
 #[sqlx::test(migrations = false)]
-async fn own_bounds_by_a_server_of_0_1_beside_bind_nobody(pool: PgPool) {
+async fn bounds_set_by_the_owner_on_a_concurrent_0_1_server_do_not_bind(pool: PgPool) {
     let world = migrated(pool).await;
     bind(&world.pool, LINUS).await;
     assert_bound(&world, false).await;
 }
 
 #[sqlx::test(migrations = false)]
-async fn operators_end_stays_when_the_owner_sets_an_earlier_one_beside(pool: PgPool) {
+async fn end_set_by_the_operator_stays_when_the_owner_sets_an_earlier_one_on_a_0_1_server(
+    pool: PgPool,
+) {
     let world = migrated(pool).await;
     let id = of_linus(&world).await;
     let end = until(datetime!(2026-11-30 12:00 UTC));
@@ -162,7 +164,7 @@ async fn operators_end_stays_when_the_owner_sets_an_earlier_one_beside(pool: PgP
 }
 
 #[sqlx::test(migrations = false)]
-async fn what_a_server_of_0_1_stops_beside_its_owner_does_not_start(pool: PgPool) {
+async fn token_stopped_on_a_concurrent_0_1_server_is_not_started_by_its_owner(pool: PgPool) {
     let world = migrated(pool).await;
     let (linus, id) = (linus(&world).await, of_linus(&world).await);
     let tokens = world.authority.tokens();
@@ -183,7 +185,7 @@ async fn what_a_server_of_0_1_stops_beside_its_owner_does_not_start(pool: PgPool
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_that_a_token_makes_by_a_server_of_0_1_beside_is_its_child(pool: PgPool) {
+async fn token_created_by_a_token_on_a_concurrent_0_1_server_is_its_child(pool: PgPool) {
     let world = migrated(pool).await;
     let (operator, id) = (world.operator(), of_linus(&world).await);
     assert_eq!(world.authority.tokens().show(&operator, id).await.unwrap().parent, None);
@@ -202,7 +204,7 @@ async fn token_that_a_token_makes_by_a_server_of_0_1_beside_is_its_child(pool: P
 
 /// A timestamp that PostgreSQL cannot parse does not fail the write of a server of 0.1.
 #[sqlx::test(migrations = false)]
-async fn row_that_cannot_be_read_is_written_all_the_same(pool: PgPool) {
+async fn unreadable_row_is_written_anyway(pool: PgPool) {
     let world = migrated(pool).await;
     let is = r#"{"expires_at": "+12345-01-01 0:00:00.0 +00:00:00", "not_before": "soon", "ip_allow": 7}"#;
     act(&world.pool, ADA, "token.update", "name = name", ("{}", is)).await;
