@@ -25,7 +25,7 @@ fn commands_without_a_server_do_the_whole_set_up() {
     let tessera = |arguments: &[&str]| Tessera::on(&data_dir, arguments);
 
     let line = tessera(&["workspace", "list"]).run().refused(1);
-    assert!(line.contains("there is no database in") && line.contains("tessera serve"), "{line}");
+    assert!(line.contains("contains no database") && line.contains("tessera serve"), "{line}");
     assert!(!data_dir.exists(), "a question makes no folder");
 
     tessera(&["admin", "create", "--email", ADMIN_EMAIL]).input(ADMIN_PASSWORD).run().ok();
