@@ -43,7 +43,7 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
 /// [`Repeatable`] in the description of an operation.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "describes the header; Repeatable reads it")]
+#[expect(dead_code, reason = "documents the header, which Repeatable parses")]
 pub(crate) struct IdempotencyKeyHeader {
     /// A text of your choice that names this attempt: 1 to 255 visible characters of ASCII, such as
     /// a UUID
@@ -79,7 +79,7 @@ impl<S: Sync> FromRequestParts<S> for Repeatable {
         let key = key.to_str().ok().filter(|_| keys.next().is_none()).ok_or_else(|| {
             ApiError::new(
                 ProblemCode::MalformedRequest,
-                "The header Idempotency-Key must be given once, with 1 to 255 visible characters of ASCII.",
+                "Send the Idempotency-Key header once, with 1 to 255 visible ASCII characters.",
             )
         })?;
         Ok(Self(Some(Named {
@@ -154,7 +154,7 @@ impl Repeatable {
                 // The server is shutting down.
                 Err(_) => Err(ApiError::new(
                     ProblemCode::Unavailable,
-                    "Tessera is stopping. Send the request again.",
+                    "Tessera is shutting down. Send the request again.",
                 )),
             },
         }

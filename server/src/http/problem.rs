@@ -81,7 +81,7 @@ impl ApiError {
         let (problem, detail) = match code {
             DecisionCode::Malformed => (
                 ProblemCode::InvalidToken,
-                "This is not a token of Tessera: it was mistyped, cut off or made elsewhere.",
+                "This is not a Tessera token: it was mistyped, truncated or issued by another system.",
             ),
             DecisionCode::Valid | DecisionCode::NotFound => {
                 (ProblemCode::InvalidToken, "There is no such token.")
@@ -91,20 +91,20 @@ impl ApiError {
             DecisionCode::Revoked => (ProblemCode::InvalidToken, "The token was deleted."),
             DecisionCode::NotYetValid => (ProblemCode::InvalidToken, "The token is not valid yet."),
             DecisionCode::AudienceMismatch => {
-                (ProblemCode::InvalidToken, "The token is not meant for this API.")
+                (ProblemCode::InvalidToken, "The token is not valid for this API.")
             }
             DecisionCode::OwnerDisabled => (
                 ProblemCode::InvalidToken,
-                "The user that the token acts for is disabled or has left the workspace.",
+                "The user that the token acts as is disabled or has left the workspace.",
             ),
             DecisionCode::IpDenied => {
                 (ProblemCode::Forbidden, "The token may not be used from this address.")
             }
             DecisionCode::RateLimited => {
-                (ProblemCode::RateLimited, "The token was used as often as it may be for now.")
+                (ProblemCode::RateLimited, "The token has reached its rate limit.")
             }
             DecisionCode::InsufficientScope => {
-                (ProblemCode::InsufficientScope, "The token lacks a scope that this call needs.")
+                (ProblemCode::InsufficientScope, "The token lacks a scope that this call requires.")
             }
         };
         let mut error = Self::new(problem, detail);
@@ -122,7 +122,7 @@ impl ApiError {
         if let Some(rate) = decision.rate.filter(|rate| !rate.allowed) {
             error.0.problem.retry_after_s = Some(rate.retry_after_s.into());
             error.0.problem.detail = format!(
-                "The token may be used {} times in {} s, and was. Try again in {} s.",
+                "The token has reached its limit of {} uses in {} s. Try again in {} s.",
                 rate.limit, rate.window_s, rate.retry_after_s
             );
         }
@@ -295,14 +295,14 @@ fn escape(text: &str) -> String {
 
 /// Returns the error for a path that the API does not have.
 pub(crate) async fn not_found() -> ApiError {
-    ApiError::new(ProblemCode::NotFound, "The API has no such path. /api/docs lists all of them.")
+    ApiError::new(ProblemCode::NotFound, "The API has no such path. See /api/docs for all paths.")
 }
 
 /// Returns the error for a method that the resource does not have. The router adds `Allow`.
 pub(crate) async fn method_not_allowed() -> ApiError {
     ApiError::new(
         ProblemCode::MethodNotAllowed,
-        "This resource has no such method; the header Allow lists those that it has.",
+        "This resource does not support this method. The Allow header lists the methods that it supports.",
     )
 }
 

@@ -290,7 +290,8 @@ fn doctor_names_grants_that_mean_tessera_and_another_audience() {
     };
     assert!(line().starts_with("ok"), "{}", line());
     instance.sql("UPDATE memberships SET grants = '{rivers:read,tokens:*}' WHERE role = 'member'");
-    let told =
-        format!("tokens:* of mem@example.com in {WORKSPACE} means scopes of tessera and of vault");
+    let told = format!(
+        "tokens:* of mem@example.com in {WORKSPACE} matches scopes of both tessera and vault"
+    );
     assert!(line().starts_with("warn") && line().contains(&told), "{}", line());
 }

@@ -21,12 +21,12 @@ pub(in crate::cli) fn preview_text(preview: &PolicyPreview) -> String {
         let _ = writeln!(text, "New audiences: {}", audiences.join(" "));
     }
     if preview.above_cap > 0 {
-        let _ = writeln!(text, "{} tokens exceed the limit.", preview.above_cap);
+        let _ = writeln!(text, "Tokens above the limit: {}.", preview.above_cap);
     }
     if preview.unfit > 0 {
         let _ = writeln!(
             text,
-            "{} existing tokens do not comply. They keep working: a policy applies only to later changes.",
+            "Existing tokens that do not comply: {}. They keep working: a policy applies only to later changes.",
             preview.unfit
         );
         for misfit in Misfit::ALL {

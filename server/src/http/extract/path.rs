@@ -18,7 +18,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath
             Ok(Path(value)) => Ok(Self(value)),
             Err(_) => Err(ApiError::new(
                 ProblemCode::NotFound,
-                "There is no such resource: this part of the path cannot be an id or a slug.",
+                "There is no such resource: part of the path is not a valid ID or slug.",
             )),
         }
     }

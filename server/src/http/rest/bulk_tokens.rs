@@ -91,7 +91,7 @@ pub(crate) struct BulkItemBody {
     params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1")),
     request_body = BulkBody,
     responses(
-        (status = 200, description = "What became of each token", body = BulkResultBody),
+        (status = 200, description = "The result for each token", body = BulkResultBody),
         BulkErrors,
     ),
 )]

@@ -65,7 +65,7 @@ pub(crate) struct UserChangeBody {
     path = "/api/v1/users/{id}",
     operation_id = "changeUser",
     tag = "Users",
-    params(("id" = Uuid, Path, description = "The user's id"), IfMatchHeader),
+    params(("id" = Uuid, Path, description = "The user's ID"), IfMatchHeader),
     request_body = UserChangeBody,
     responses(
         (status = 200, description = "The user", body = ChangedUserBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),

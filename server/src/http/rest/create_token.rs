@@ -118,11 +118,11 @@ pub(crate) struct NewToken {
     ),
     request_body = NewToken,
     responses(
-        (status = 201, description = "The token was made", body = MintedBody,
+        (status = 201, description = "The token was created", body = MintedBody,
             headers(
                 ("Location" = String, description = "The token's path"),
                 ("ETag" = String, description = "The token's version"),
-                ("Idempotency-Replayed" = Option<String>, description = "`true` when the request was repeated and this is its first answer"),
+                ("Idempotency-Replayed" = Option<String>, description = "`true` if the request was repeated and this is the response to the first one"),
             )),
         WriteErrors,
     ),

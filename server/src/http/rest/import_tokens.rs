@@ -57,8 +57,8 @@ pub(crate) struct ImportQuery {
         (String = "text/csv", example = "digest,name,scopes\r\n9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08,ci,rivers:run\r\n"),
     )),
     responses(
-        (status = 200, description = "What would be done (`dry_run`)", body = ImportBody),
-        (status = 201, description = "The tokens were made", body = ImportBody),
+        (status = 200, description = "The tokens that would be imported (`dry_run`)", body = ImportBody),
+        (status = 201, description = "The tokens were imported", body = ImportBody),
         WriteErrors,
     ),
 )]

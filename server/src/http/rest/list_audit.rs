@@ -70,7 +70,7 @@ pub(crate) struct LogQuery {
         LogQuery,
     ),
     responses(
-        (status = 200, description = "A page of the log, or a file of it", content(
+        (status = 200, description = "A page of the log, or the log as a file", content(
             (AuditPageBody = "application/json"),
             (String = "text/csv"),
             (String = "application/jsonl"),
@@ -101,7 +101,7 @@ pub(crate) async fn list_workspace_audit(
     tag = "Audit",
     params(LogQuery),
     responses(
-        (status = 200, description = "A page of the log, or a file of it", content(
+        (status = 200, description = "A page of the log, or the log as a file", content(
             (AuditPageBody = "application/json"),
             (String = "text/csv"),
             (String = "application/jsonl"),
@@ -165,7 +165,7 @@ impl LogQuery {
         let until = moment("until", self.until.as_deref(), &mut errors);
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         if limit == 0 || limit > LIMIT_MAX {
-            errors.push(FieldError::new("limit", format!("must be 1 to {LIMIT_MAX}")));
+            errors.push(FieldError::new("limit", format!("must be from 1 to {LIMIT_MAX}")));
         }
         if !errors.is_empty() {
             return Err(ApiError::invalid(errors));

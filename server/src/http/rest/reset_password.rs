@@ -18,9 +18,9 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
     path = "/api/v1/users/{id}/password-reset",
     operation_id = "resetPassword",
     tag = "Users",
-    params(("id" = Uuid, Path, description = "The user's id")),
+    params(("id" = Uuid, Path, description = "The user's ID")),
     responses(
-        (status = 201, description = "The link; it is shown once", body = PasswordLinkBody),
+        (status = 201, description = "The link, which is shown only once", body = PasswordLinkBody),
         QueryErrors,
     ),
 )]

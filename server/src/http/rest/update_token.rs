@@ -99,12 +99,12 @@ impl<T> Nullable<T> {
     operation_id = "updateToken",
     tag = "Tokens",
     params(
-        ("id" = Uuid, Path, description = "The token's id"),
+        ("id" = Uuid, Path, description = "The token's ID"),
         IfMatchHeader,
     ),
     request_body = PatchBody,
     responses(
-        (status = 200, description = "The token as it is now", body = TokenBody,
+        (status = 200, description = "The token after the change", body = TokenBody,
             headers(("ETag" = String, description = "Its version"))),
         ChangeErrors,
     ),

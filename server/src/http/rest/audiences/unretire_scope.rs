@@ -28,7 +28,7 @@ use crate::http::{
         IfMatchHeader,
     ),
     responses(
-        (status = 200, description = "The scope as it is now", body = ScopeEntryBody,
+        (status = 200, description = "The scope after the change", body = ScopeEntryBody,
             headers(("ETag" = String, description = "The audience's version"))),
         RemoveErrors,
     ),

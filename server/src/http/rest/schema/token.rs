@@ -288,7 +288,7 @@ pub(crate) fn tags_schema() -> Object {
         .max_properties(Some(TAGS_MAX))
         .additional_properties(Some(value))
         .description(Some(format!(
-            "What people and programs note on it: up to {TAGS_MAX} pairs, keys of 1 to {TAG_KEY_MAX} characters."
+            "Notes by people and programs: up to {TAGS_MAX} pairs, with keys of 1 to {TAG_KEY_MAX} characters."
         )))
         .build()
 }
