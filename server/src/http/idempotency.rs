@@ -121,7 +121,7 @@ impl Repeatable {
         self.0.is_some()
     }
 
-    /// Does the work, unless it has been done before. `work` gets an id that is the same for every
+    /// Does the work, unless it has been done before. `work` gets an ID that is the same for every
     /// attempt, even after a server crash; `None` without the header.
     pub(crate) async fn once<F, R>(
         self,
@@ -213,7 +213,7 @@ fn is_outcome(status: StatusCode) -> bool {
 
 fn replayed(reply: KeptReply) -> Response {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    // A problem carries the id of the request that it responds to.
+    // A problem carries the ID of the request that it responds to.
     let problem = (status.is_client_error())
         .then(|| serde_json::from_slice::<Problem>(&reply.body).ok())
         .flatten();

@@ -15,7 +15,7 @@ use http::{HeaderValue, StatusCode, header};
 
 /// A response that is an error.
 ///
-/// `answer::finish` adds the request's id, which is not available here, and logs the cause.
+/// `answer::finish` adds the request's ID, which is not available here, and logs the cause.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError(Box<Parts>);
 
@@ -84,7 +84,7 @@ impl ApiError {
                 "This is not a Tessera token: it was mistyped, truncated or issued by another system.",
             ),
             DecisionCode::Valid | DecisionCode::NotFound => {
-                (ProblemCode::InvalidToken, "There is no such token.")
+                (ProblemCode::InvalidToken, "The token does not exist.")
             }
             DecisionCode::Disabled => (ProblemCode::InvalidToken, "The token is disabled."),
             DecisionCode::Expired => (ProblemCode::InvalidToken, "The token has expired."),
@@ -169,7 +169,7 @@ impl ApiError {
         &self.0.problem
     }
 
-    /// Returns the complete response, with the request's id. Logs the details that the caller must
+    /// Returns the complete response, with the request's ID. Logs the details that the caller must
     /// not see.
     pub(crate) fn finish(mut self, request_id: &str, form: Form) -> Response {
         if let Some(cause) = &self.0.cause {

@@ -47,7 +47,7 @@ fn doubt(check: &'static str, one: &DoubtfulPassword) -> Option<Finding> {
         }
         PasswordDoubt::Unknown => "the audit log does not show who set the password",
         PasswordDoubt::Ended => {
-            "the administrator who set the password no longer may, so it is not accepted"
+            "the administrator who set the password has lost the right to do so, so it is not accepted"
         }
     };
     let detail = format!("{email}: {why}; run tessera user reset-password {email}");

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::http::problem::ApiError;
 
-/// The variable parts of the path. A text that cannot be an id or a slug names nothing: 404.
+/// The variable parts of the path. A text that cannot be an ID or a slug names nothing: 404.
 pub(crate) struct ApiPath<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath<T> {

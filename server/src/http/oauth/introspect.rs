@@ -68,7 +68,7 @@ pub(super) struct ActiveBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     nbf: Option<i64>,
-    /// The id of the user that it acts as.
+    /// The ID of the user that it acts as.
     sub: Uuid,
     /// The APIs that it is meant for. An API must check that it is one of them.
     aud: Vec<&'a str>,
@@ -77,7 +77,7 @@ pub(super) struct ActiveBody<'a> {
     grants: BTreeMap<&'a str, Vec<&'a str>>,
     /// This server's address.
     iss: &'a str,
-    /// The token's id.
+    /// The token's ID.
     jti: Uuid,
     /// Present if the response comes from memory while the database is unreachable (setting
     /// `stale_grace`): the number of seconds for which the server has been unable to confirm that

@@ -33,7 +33,7 @@ pub(crate) struct UserChangeBody {
     #[serde(default)]
     instance_role: Option<InstanceRoleBody>,
     /// Whether the user is enabled. A disabled user is signed out, and their tokens are refused
-    /// at once.
+    /// immediately.
     #[serde(default)]
     enabled: Option<bool>,
     /// Whether to disable secrets that the user may know, if the user gets a lower role or is

@@ -37,7 +37,7 @@ pub(crate) struct ImportQuery {
 /// Imports tokens whose SHA-256 digests another system holds, so that their secrets keep working.
 /// The file is JSON lines or CSV with headings, at most 1,000 rows and 1 MiB, with `digest` (the
 /// SHA-256 of the secret, in hexadecimal digits or base64), `name`, and optionally `owner` (e-mail
-/// address or id; the caller if absent), `scopes`, `audiences` (lists; in CSV separated by spaces),
+/// address or ID; the caller if absent), `scopes`, `audiences` (lists; in CSV separated by spaces),
 /// `expires_at` (as for a new token) and `description`. Either all rows become tokens or none do:
 /// `errors` names the invalid rows, counted from 1. Policy applies to limits, lifetimes and names.
 /// A digest that Tessera already has is refused, even that of a deleted token. Needs the scope

@@ -32,10 +32,10 @@ pub(crate) struct LogQuery {
     /// Only this action, or all actions that begin with it: `token.create`, `token`.
     #[param(value_type = Option<String>, example = "token")]
     action: Option<String>,
-    /// Only changes by this actor: the id of a user or a token, or a part of the name.
+    /// Only changes by this actor: the ID of a user or a token, or a part of the name.
     #[param(value_type = Option<String>)]
     actor: Option<String>,
-    /// Only changes to this subject: its id, or a part of its name.
+    /// Only changes to this subject: its ID, or a part of its name.
     #[param(value_type = Option<String>)]
     subject: Option<String>,
     /// Not before this time: an RFC 3339 timestamp, or a date (its beginning, UTC).
