@@ -134,7 +134,7 @@ fn pairs(
     }
     if pairs.len() < scopes.len() {
         return Err(Failure::new(
-            "give the audience of every scope, as in default/rivers:read, or of no scope",
+            "name the audience of every scope, as in default/rivers:read, or of none of them",
         ));
     }
     let mut grants: BTreeMap<String, Vec<String>> =

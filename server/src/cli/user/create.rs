@@ -85,7 +85,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         match (user.kind, &link) {
             (UserKind::Service, _) => {}
             (_, Some(_)) => {
-                remark("The link lets them choose a password. It works once, within 24 hours.")
+                remark("The link lets them choose a password. It works once, within 24 hours.");
             }
             (_, None) => remark("They must change the password when they first sign in."),
         }
