@@ -15,7 +15,8 @@ fn main() {
         println!("cargo::rerun-if-changed={}", site.display());
         if !site.join("manifest.json").is_file() {
             println!(
-                "cargo::warning=target/site is empty: the console will have no styles and no scripts (make build creates both)"
+                "cargo::warning=target/site is empty: the console will have no styles and no \
+                 scripts (make build creates both)"
             );
         }
     }

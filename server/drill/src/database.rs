@@ -27,7 +27,8 @@ impl Database {
     pub(crate) fn of_url(url: &str) -> Outcome<Self> {
         let form = || {
             format!(
-                "DATABASE_URL must have the form postgres://user@localhost/postgres?host=/folder, not {url}"
+                "DATABASE_URL must have the form postgres://user@localhost/postgres?host=/folder, \
+                 not {url}"
             )
         };
         let rest = url.strip_prefix("postgres://").ok_or_else(form)?;

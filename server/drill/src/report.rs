@@ -61,7 +61,8 @@ pub(crate) fn text(world: &World, seed: u64) -> String {
     counts(&mut out, &tally, time);
     let _ = writeln!(
         out,
-        "\nRevocations, from request to response (ms; goal: p99 50 undisturbed, otherwise little more than a lease of 2,000)"
+        "\nRevocations, from request to response (ms; goal: p99 50 undisturbed, otherwise little \
+         more than a lease of 2,000)"
     );
     for (weather, label) in [
         (Weather::Quiet, "no replica disturbed"),
@@ -74,7 +75,8 @@ pub(crate) fn text(world: &World, seed: u64) -> String {
     }
     let _ = writeln!(
         out,
-        "\nDatabase unreachable for a replica (ms; goal: little more than 2,000, recovery within 1,000)"
+        "\nDatabase unreachable for a replica (ms; goal: little more than 2,000, recovery within \
+         1,000)"
     );
     for (label, times) in [
         ("cut or freeze to the first 503", &tally.first_refusals),

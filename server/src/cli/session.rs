@@ -126,7 +126,8 @@ type Found = (Urls, Option<(Running, Lock)>, MissingKeys);
 async fn embedded(config: &Config, expect: Expect) -> Result<Found, Failure> {
     if expect == Expect::Existing && !Embedded::exists(&config.data_dir) {
         return Err(Failure::new(format_args!(
-            "{} contains no database; start the server first (tessera serve), or pass the server's data folder with --data-dir",
+            "{} contains no database; start the server first (tessera serve), or pass the server's \
+             data folder with --data-dir",
             config.data_dir.display()
         )));
     }

@@ -218,7 +218,8 @@ impl Layers {
         if !named && self.given.contains_key(&Setting::DataDir) {
             return Err(self.error(
                 Setting::DataDir,
-                "cannot be set in the data folder's own configuration file; use --data-dir or --config"
+                "cannot be set in the data folder's own configuration file; use --data-dir or \
+                 --config"
                     .to_owned(),
             ));
         }

@@ -118,7 +118,8 @@ impl Setting {
             Self::DatabaseMaxConnections => row(
                 "database_max_connections",
                 Some("10"),
-                "maximum number of database connections for requests; up to 6 more are opened for other purposes",
+                "maximum number of database connections for requests; up to 6 more are opened for \
+                 other purposes",
             ),
             Self::KeysFile => {
                 row("keys_file", None, "keys file (default: keys.toml in the data folder)")
@@ -134,7 +135,8 @@ impl Setting {
             Self::AllowedHosts => row(
                 "allowed_hosts",
                 Some(""),
-                "host names by which browsers may reach the server, in addition to that of public_url",
+                "host names by which browsers may reach the server, in addition to that of \
+                 public_url",
             ),
             Self::MaxConnections => row(
                 "max_connections",
@@ -144,12 +146,14 @@ impl Setting {
             Self::MaxConnectionsPerAddress => row(
                 "max_connections_per_address",
                 Some("1000"),
-                "concurrent connections from one address, or one IPv6 /64; does not apply to trusted_proxies",
+                "concurrent connections from one address, or one IPv6 /64; does not apply to \
+                 trusted_proxies",
             ),
             Self::ApiRateLimit => row(
                 "api_rate_limit",
                 Some("600"),
-                "calls of the managing API and posts to the console per minute and caller; 0 for no limit",
+                "calls of the managing API and posts to the console per minute and caller; 0 for \
+                 no limit",
             ),
             Self::Surfaces => row(
                 "surfaces",
@@ -172,12 +176,14 @@ impl Setting {
             Self::UnknownTokenRate => row(
                 "unknown_token_rate",
                 Some("100"),
-                "unknown tokens to look up per second for one address, with bursts of ten times as many; the same for unknown sessions; 0 for no limit",
+                "unknown tokens to look up per second for one address, with bursts of ten times as \
+                 many; the same for unknown sessions; 0 for no limit",
             ),
             Self::StaleGrace => row(
                 "stale_grace",
                 Some("0s"),
-                "how much longer than its lease (2 s) the server verifies tokens from memory when the database is unavailable; revoked tokens may be accepted during this time",
+                "how much longer than its lease (2 s) the server verifies tokens from memory when \
+                 the database is unavailable; revoked tokens may be accepted during this time",
             ),
             Self::PostgresBinDir => row(
                 "postgres_bin_dir",

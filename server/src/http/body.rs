@@ -350,7 +350,8 @@ fn unavailable() -> ApiError {
     ApiError::new(
         ProblemCode::Unavailable,
         format!(
-            "The request timed out after {} seconds. Check whether the change was made before you try again.",
+            "The request timed out after {} seconds. Check whether the change was made before you \
+             try again.",
             HANDLER.as_secs()
         ),
     )

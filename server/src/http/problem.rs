@@ -81,7 +81,8 @@ impl ApiError {
         let (problem, detail) = match code {
             DecisionCode::Malformed => (
                 ProblemCode::InvalidToken,
-                "This is not a Tessera token: it was mistyped, truncated or issued by another system.",
+                "This is not a Tessera token: it was mistyped, truncated or issued by another \
+                 system.",
             ),
             DecisionCode::Valid | DecisionCode::NotFound => {
                 (ProblemCode::InvalidToken, "The token does not exist.")
@@ -302,7 +303,8 @@ pub(crate) async fn not_found() -> ApiError {
 pub(crate) async fn method_not_allowed() -> ApiError {
     ApiError::new(
         ProblemCode::MethodNotAllowed,
-        "This resource does not support this method. The Allow header lists the methods that it supports.",
+        "This resource does not support this method. The Allow header lists the methods that it \
+         supports.",
     )
 }
 

@@ -59,7 +59,8 @@ pub(crate) fn warn_if_open(address: SocketAddr) {
     if !address.ip().is_loopback() {
         tracing::warn!(
             %address,
-            "anyone who can reach this address can read the metrics: keep it within a private network"
+            "anyone who can reach this address can read the metrics: keep it within a private \
+             network"
         );
     }
 }

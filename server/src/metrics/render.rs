@@ -100,7 +100,8 @@ fn unknown(text: &mut Text, seen: &Observation) {
     text.one(
         "tessera_unknown_tokens_refused_total",
         Kind::Counter,
-        "Tokens that were not looked up, because too many earlier tokens from the same address were unknown.",
+        "Tokens that were not looked up, because too many earlier tokens from the same address \
+         were unknown.",
         seen.unknown_refused,
     );
 }
@@ -117,7 +118,8 @@ fn lease(text: &mut Text, seen: &Observation) {
     text.one(
         "tessera_lease_valid",
         Kind::Gauge,
-        "1 if this server has a lease and may answer verifications; 0 if it answers 503, or from memory within stale_grace.",
+        "1 if this server has a lease and may answer verifications; 0 if it answers 503, or from \
+         memory within stale_grace.",
         u8::from(seen.lease_valid),
     );
     let help = "Time from the commit of a change that narrows access until every server has applied it \

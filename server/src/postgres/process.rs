@@ -111,7 +111,8 @@ impl Process {
                 return;
             }
             tracing::warn!(
-                "PostgreSQL did not stop in time and is shut down immediately; its next start will recover"
+                "PostgreSQL did not stop in time and is shut down immediately; its next start will \
+                 recover"
             );
         }
         self.signal(Signal::QUIT);

@@ -57,7 +57,8 @@ pub(super) fn announce(config: &Config, address: SocketAddr, socket: Option<&Pat
     if config.public_url.scheme() == "http" && !is_loopback(&config.public_url) {
         tracing::warn!(
             public_url = config.public_origin(),
-            "passwords and tokens cross the network unencrypted: put an HTTPS reverse proxy in front of Tessera and set public_url"
+            "passwords and tokens cross the network unencrypted: put an HTTPS reverse proxy in \
+             front of Tessera and set public_url"
         );
     }
 }
@@ -111,7 +112,8 @@ pub(super) async fn bring_up(
                 tracing::error!(database = %place, cause = %describe(&error), "waiting for the database");
                 if !told {
                     let _ = output::line(&format!(
-                        "Waiting for the database {place}: it cannot be reached; retrying until it can"
+                        "Waiting for the database {place}: it cannot be reached; retrying until it \
+                         can"
                     ));
                     told = true;
                 }

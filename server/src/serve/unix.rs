@@ -44,7 +44,8 @@ pub(crate) struct UnixError {
 #[derive(Debug, Error)]
 enum Reason {
     #[error(
-        "another program listens on it; stop that program, or choose another path with --listen-unix"
+        "another program listens on it; stop that program, or choose another path with \
+         --listen-unix"
     )]
     Live,
     #[error("the file exists and is not a socket; remove it, or choose another path")]

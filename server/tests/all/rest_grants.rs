@@ -263,7 +263,8 @@ fn doctor_names_every_scope_of_0_1_that_was_not_decided() {
         ("gone:scope", "none of the token's audiences declares this scope, so it has no effect"),
         (
             "tokens:write",
-            "both tessera and another of the token's audiences declare this scope, so it has no effect for tessera",
+            "both tessera and another of the token's audiences declare this scope, so it has no \
+             effect for tessera",
         ),
     ] {
         let line = format!("{scope} of token old ({id}) in {WORKSPACE}: {why};");

@@ -50,7 +50,8 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     writeln!(out)?;
     writeln!(
         out,
-        "  {:.0} B per token, {:.0} B once their use was written; {:.1} MB before any token was verified",
+        "  {:.0} B per token, {:.0} B once their use was written; {:.1} MB before any token was \
+         verified",
         each(after),
         each(later),
         idle / 1e6

@@ -79,7 +79,8 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let ours = Side { url: &tessera.url, cpu: Cpu::Trees(&own), requests: &requests };
     writeln!(
         out,
-        "POST /api/v1/verify against peers: throughput, ours over theirs; and responses per second of"
+        "POST /api/v1/verify against peers: throughput, ours over theirs; and responses per second \
+         of"
     )?;
     writeln!(
         out,

@@ -49,7 +49,8 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
 
     writeln!(
         out,
-        "POST /api/v1/verify, {RATE:.0} a second, while {TENANTS} other tenants send the slowest requests,"
+        "POST /api/v1/verify, {RATE:.0} a second, while {TENANTS} other tenants send the slowest \
+         requests,"
     )?;
     writeln!(
         out,

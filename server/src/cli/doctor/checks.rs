@@ -48,7 +48,8 @@ fn public_url(config: &Config) -> Finding {
         return Finding::warn(
             CHECK,
             format!(
-                "{origin} does not use HTTPS: passwords and tokens cross the network unencrypted; put an HTTPS reverse proxy in front of Tessera"
+                "{origin} does not use HTTPS: passwords and tokens cross the network unencrypted; \
+                 put an HTTPS reverse proxy in front of Tessera"
             ),
         );
     }
@@ -56,7 +57,8 @@ fn public_url(config: &Config) -> Finding {
         return Finding::warn(
             CHECK,
             format!(
-                "{origin} works only on this machine, but {} accepts connections from other machines; set public_url",
+                "{origin} works only on this machine, but {} accepts connections from other \
+                 machines; set public_url",
                 config.listen
             ),
         );
@@ -75,7 +77,8 @@ fn secret_files(config: &Config) -> Option<Finding> {
         Finding::warn(
             "configuration",
             format!(
-                "{} contains the database's password, and other users can read it; set its mode to 600",
+                "{} contains the database's password, and other users can read it; set its mode to \
+                 600",
                 file.display()
             ),
         )
@@ -228,7 +231,8 @@ async fn unread_scopes(authority: &Authority) -> Vec<Finding> {
     let line = |unread: UnreadScope| {
         let why = match unread.doubt {
             Doubt::Ambiguous => {
-                "both tessera and another of the token's audiences declare this scope, so it has no effect for tessera"
+                "both tessera and another of the token's audiences declare this scope, so it has \
+                 no effect for tessera"
             }
             Doubt::Undeclared => {
                 "none of the token's audiences declares this scope, so it has no effect"
@@ -237,7 +241,8 @@ async fn unread_scopes(authority: &Authority) -> Vec<Finding> {
         Finding::warn(
             CHECK,
             format!(
-                "{} of token {} ({}) in {}: {why}; if it should have one, create another token; to resolve this warning, change the scopes of this token",
+                "{} of token {} ({}) in {}: {why}; if it should have one, create another token; to \
+                 resolve this warning, change the scopes of this token",
                 unread.scope, unread.name, unread.token, unread.workspace
             ),
         )
@@ -256,7 +261,8 @@ async fn ambiguous_grants(authority: &Authority) -> Vec<Finding> {
             let line = |grant: AmbiguousGrant| {
                 let AmbiguousGrant { workspace, user, pattern, audience } = grant;
                 let detail = format!(
-                    "{pattern} of {user} in {workspace} matches scopes of both tessera and {audience}: replace it with tessera/{pattern}, {audience}/{pattern} or both"
+                    "{pattern} of {user} in {workspace} matches scopes of both tessera and \
+                     {audience}: replace it with tessera/{pattern}, {audience}/{pattern} or both"
                 );
                 Finding::warn(CHECK, detail)
             };

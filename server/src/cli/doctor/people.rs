@@ -22,7 +22,8 @@ pub(super) async fn passwords(authority: &Authority) -> Vec<Finding> {
         .collect();
     if !former.is_empty() {
         let detail = format!(
-            "{}: an administrator who set this password, or created its link, has lost the right to do so but may still know it; run tessera user reset-password EMAIL for each user",
+            "{}: an administrator who set this password, or created its link, has lost the right \
+             to do so but may still know it; run tessera user reset-password EMAIL for each user",
             former.join(", ")
         );
         findings.push(Finding::warn(CHECK, detail));
@@ -43,11 +44,13 @@ fn doubt(check: &'static str, one: &DoubtfulPassword) -> Option<Finding> {
     let why = match doubt {
         PasswordDoubt::Given | PasswordDoubt::OfMember => return None,
         PasswordDoubt::OfManager => {
-            "manages the instance, and an administrator who set this password, or created its link, has lost the right to do so but may still know it"
+            "manages the instance, and an administrator who set this password, or created its \
+             link, has lost the right to do so but may still know it"
         }
         PasswordDoubt::Unknown => "the audit log does not show who set the password",
         PasswordDoubt::Ended => {
-            "the administrator who set the password has lost the right to do so, so it is not accepted"
+            "the administrator who set the password has lost the right to do so, so it is not \
+             accepted"
         }
     };
     let detail = format!("{email}: {why}; run tessera user reset-password {email}");
@@ -63,7 +66,9 @@ pub(super) async fn addresses(authority: &Authority) -> Vec<Finding> {
             let line = |conflict: AddressConflict| {
                 let AddressConflict { user, email, other } = conflict;
                 let detail = format!(
-                    "{} of user {user} looks like the address of user {other}: only its exact spelling finds the first user; create a new user for one of them and remove the old one by its ID",
+                    "{} of user {user} looks like the address of user {other}: only its exact \
+                     spelling finds the first user; create a new user for one of them and remove \
+                     the old one by its ID",
                     email.escape_default()
                 );
                 Finding::warn(CHECK, detail)
@@ -86,7 +91,9 @@ pub(super) async fn exposed_tokens(authority: &Authority) -> Vec<Finding> {
                 let ExposedToken { token, name, workspace, user, holders, enabled, .. } = exposed;
                 let state = if enabled { "" } else { " is disabled and" };
                 let detail = format!(
-                    "token {name} ({token}) in {workspace}{state} acts as {user}, who manages the instance, and other users may know its secret: {}; rotate it and revoke its old secrets, or delete it",
+                    "token {name} ({token}) in {workspace}{state} acts as {user}, who manages the \
+                     instance, and other users may know its secret: {}; rotate it and revoke its \
+                     old secrets, or delete it",
                     holders.join(", ")
                 );
                 Finding::warn(CHECK, detail)

@@ -26,7 +26,8 @@ pub(in crate::cli) fn preview_text(preview: &PolicyPreview) -> String {
     if preview.unfit > 0 {
         let _ = writeln!(
             text,
-            "Existing tokens that do not comply: {}. They keep working: a policy applies only to later changes.",
+            "Existing tokens that do not comply: {}. They keep working: a policy applies only to \
+             later changes.",
             preview.unfit
         );
         for misfit in Misfit::ALL {

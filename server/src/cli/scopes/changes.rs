@@ -56,7 +56,8 @@ fn tell(changes: &CatalogueChanges) -> Result<(), Failure> {
     let CatalogueChanges { audience, added, changed, retired, removed, .. } = changes;
     let verb = if changes.dry_run { "Would load" } else { "Loaded" };
     remark(&format!(
-        "{verb} the catalogue of audience {audience}. Scopes: {} added, {} changed, {} removed, {} retired.",
+        "{verb} the catalogue of audience {audience}. Scopes: {} added, {} changed, {} removed, {} \
+         retired.",
         added.len(),
         changed.len(),
         removed.len(),

@@ -65,7 +65,8 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     }
     if minted.children_pending {
         remark(
-            "Some tokens that it created are not disabled yet. The server continues to disable them.",
+            "Some tokens that it created are not disabled yet. The server continues to disable \
+             them.",
         );
     }
     remark(&format!(

@@ -142,7 +142,8 @@ mod tests {
             ),
             (
                 "{\"name\":\"a\",\"nome\":1}",
-                "422 validation_failed [nome: is not a known field; known fields are name, scopes, limit]",
+                "422 validation_failed [nome: is not a known field; known fields are name, scopes, \
+                 limit]",
             ),
             ("{\"name\":\"a\",\"name\":\"b\"}", "422 validation_failed [name: is given twice]"),
             ("[]", "422 validation_failed [body: must be an object, not an array]"),

@@ -65,7 +65,8 @@ pub(crate) fn asked(query: &str) -> Result<Asked, ApiError> {
             _ => {
                 return Err(ApiError::new(
                     ProblemCode::MalformedRequest,
-                    "The query contains a parameter other than audience, scope, workspace and rate_limited.",
+                    "The query contains a parameter other than audience, scope, workspace and \
+                     rate_limited.",
                 ));
             }
         }

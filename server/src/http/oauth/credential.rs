@@ -40,7 +40,8 @@ fn basic(value: &HeaderValue) -> Option<Result<String, ApiError>> {
     Some(password.ok_or_else(|| {
         ApiError::new(
             ProblemCode::InvalidToken,
-            "The Authorization header must be \"Basic\" with a name and a token, or \"Bearer\" with a token.",
+            "The Authorization header must be \"Basic\" with a name and a token, or \"Bearer\" \
+             with a token.",
         )
     }))
 }

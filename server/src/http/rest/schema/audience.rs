@@ -28,7 +28,9 @@ impl PartialSchema for ScopeText {
         };
         AnyOfBuilder::new()
             .description(Some(
-                "The name of a scope, such as `rivers:read`, or a URI pattern such as `table://my.app.**`. In a pattern, `?` matches one character other than `.`, `*` any number of such characters, and `**` any number of any characters.",
+                "The name of a scope, such as `rivers:read`, or a URI pattern such as \
+                 `table://my.app.**`. In a pattern, `?` matches one character other than `.`, `*` \
+                 any number of such characters, and `**` any number of any characters.",
             ))
             .item(text("^[a-z0-9._-]+(:[a-z0-9._-]+)*$", 128))
             .item(text(r"^[A-Za-z][A-Za-z0-9+.-]*://[!#-\[\]-~]+$", 512))

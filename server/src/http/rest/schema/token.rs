@@ -288,7 +288,8 @@ pub(crate) fn tags_schema() -> Object {
         .max_properties(Some(TAGS_MAX))
         .additional_properties(Some(value))
         .description(Some(format!(
-            "Notes by people and programs: up to {TAGS_MAX} pairs, with keys of 1 to {TAG_KEY_MAX} characters."
+            "Notes by people and programs: up to {TAGS_MAX} pairs, with keys of 1 to {TAG_KEY_MAX} \
+             characters."
         )))
         .build()
 }
