@@ -85,7 +85,7 @@ impl ApiError {
                  system.",
             ),
             DecisionCode::Valid | DecisionCode::NotFound => {
-                (ProblemCode::InvalidToken, "The token does not exist.")
+                (ProblemCode::InvalidToken, "The token doesn't exist.")
             }
             DecisionCode::Disabled => (ProblemCode::InvalidToken, "The token is disabled."),
             DecisionCode::Expired => (ProblemCode::InvalidToken, "The token has expired."),

@@ -123,14 +123,14 @@ pub(crate) fn reusable_responses() -> Vec<(String, Response)> {
             ProblemCode::InvalidToken, "The token has expired."),
         (403, "The caller is authenticated but not allowed to do this: a scope is missing, or the user's role does not allow it.",
             ProblemCode::InsufficientScope,
-            "The token lacks the scope tokens:write of the audience tessera, or its user lacks the right."),
+            "The token lacks the scope tokens:write of the audience tessera, or its owner lacks the permission."),
         (404, "The resource does not exist, or the caller may not see it.",
-            ProblemCode::NotFound, "There is no such token, or you may not see it."),
+            ProblemCode::NotFound, "The token doesn't exist, or you don't have access to it."),
         (409, "The request conflicts with the current state: the name is taken, the limit is reached, the secret was never stored, or the first request with this Idempotency-Key is still in progress. The response is not stored under the key: the same request may succeed later.",
             ProblemCode::TokenLimitReached,
             "The token limit of 200 is reached. Delete unused tokens or ask an administrator to raise it."),
         (412, "The current version is not the one in If-Match.", ProblemCode::PreconditionFailed,
-            "It has changed since you read it. Read it again, then repeat your change."),
+            "This has changed since you read it. Review the changes, then try again."),
         (413, "The body is larger than 65,536 bytes (1 MiB for importing tokens).",
             ProblemCode::PayloadTooLarge, "The request body may have at most 65536 bytes."),
         (415, "The content type of the body is not JSON.", ProblemCode::UnsupportedMediaType,
@@ -145,7 +145,7 @@ pub(crate) fn reusable_responses() -> Vec<(String, Response)> {
             "Something went wrong in Tessera. The server's log has the cause under this request's id."),
         (503, "Tessera cannot reach its database, or is overloaded. `Retry-After` contains the time to wait.",
             ProblemCode::Unavailable,
-            "Tessera cannot reach its database at the moment. Nothing was changed; try again."),
+            "Tessera can't reach its database at the moment. Nothing was changed. Try again."),
     ]
     .into_iter()
     .map(|(status, description, code, detail)| {

@@ -126,7 +126,7 @@ fn words<T: ToString>(values: &[T]) -> String {
 
 /// An error.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Error, example = json!({"error": {"code": 404, "message": "There is no such token, or you may not see it."}}))]
+#[schema(as = Error, example = json!({"error": {"code": 404, "message": "The token doesn't exist, or you don't have access to it."}}))]
 pub(super) struct ErrorBody {
     /// What went wrong.
     error: ErrorDetail,

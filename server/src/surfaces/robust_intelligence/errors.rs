@@ -69,7 +69,7 @@ const fn grpc(code: ProblemCode) -> (u8, StatusCode) {
 
 /// An error.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Status, example = json!({"code": 5, "message": "There is no such token, or you may not see it.", "details": []}))]
+#[schema(as = Status, example = json!({"code": 5, "message": "The token doesn't exist, or you don't have access to it.", "details": []}))]
 pub(super) struct ErrorBody {
     /// The gRPC code.
     code: u8,
