@@ -231,9 +231,7 @@ async fn warned(stage: &Stage, primary: &Cluster) -> Outcome<()> {
     let output = command.stdin(Stdio::null()).output().await?;
     let said = String::from_utf8_lossy(&output.stdout);
     if !said.contains("its standbys are asynchronous") {
-        stage.wrong(format!(
-            "`tessera doctor` does not warn about the asynchronous standby: {said}"
-        ));
+        stage.wrong(format!("`tessera doctor` does not warn of the asynchronous standby: {said}"));
     }
     Ok(())
 }
