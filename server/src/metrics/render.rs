@@ -229,6 +229,6 @@ mod tests {
                 assert!(value.parse::<f64>().is_ok(), "{line}");
             }
         }
-        assert!(!text.contains("process_resident_memory_bytes"), "unknown is not 0");
+        assert!(!text.contains("process_resident_memory_bytes"), "an unknown value is not 0");
     }
 }
