@@ -38,7 +38,7 @@ pub(super) enum Command {
     Create(create::Args),
     /// List users
     List(list::Args),
-    /// Disable a user: end the user's sessions and stop the user's tokens immediately
+    /// Disable a user: end the user's sessions and stop the user's tokens at once
     Disable(switch::DisableArgs),
     /// Enable a user again
     Enable(switch::EnableArgs),
