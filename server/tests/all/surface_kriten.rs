@@ -503,11 +503,11 @@ fn bad_input_is_refused_in_kritens_words_on_every_endpoint() {
             ("{\"enabled\":\"true\"}", "enabled must be a boolean, not a string"),
             ("{\"enabled\":1}", "enabled must be a boolean, not an integer"),
             ("{\"expires\":0}", "expires must be a string, not an integer"),
-            ("{\"expires\":\"\"}", "expires must be a moment such as 2027-08-18T12:00:00Z"),
-            ("{\"expires\":\"soon\"}", "expires must be a moment such as 2027-08-18T12:00:00Z"),
+            ("{\"expires\":\"\"}", "expires must be a time such as 2027-08-18T12:00:00Z"),
+            ("{\"expires\":\"soon\"}", "expires must be a time such as 2027-08-18T12:00:00Z"),
             (
                 "{\"expires\":\"9999-12-31T23:59:59-01:00\"}",
-                "expires must be a moment such as 2027-08-18T12:00:00Z",
+                "expires must be a time such as 2027-08-18T12:00:00Z",
             ),
             ("{\"enabled\":true,\"enabled\":false}", "enabled is given twice"),
         ] {

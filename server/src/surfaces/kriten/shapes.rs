@@ -70,7 +70,7 @@ impl Change {
 
 fn end(text: &str) -> Result<ExpiryChoice, ApiError> {
     moment(text).ok_or_else(|| {
-        let message = "must be a moment such as 2027-08-18T12:00:00Z";
+        let message = "must be a time such as 2027-08-18T12:00:00Z";
         ApiError::invalid(vec![FieldError::new("expires", message)])
     })
 }
