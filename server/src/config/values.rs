@@ -241,7 +241,10 @@ pub(crate) fn dialect(text: &str) -> Result<Option<Dialect>, String> {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|UnknownDialect| {
-        format!("must be one or more of devo, kriten and robust-intelligence, or none; {text:?} is unknown")
+        format!(
+            "must be one or more of devo, kriten and robust-intelligence, or none; {text:?} is \
+             unknown"
+        )
     })
 }
 

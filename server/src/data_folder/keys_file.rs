@@ -56,7 +56,10 @@ pub(crate) enum KeysFileError {
     #[error("cannot write the keys file {}: {cause}", path.display())]
     Unwritable { path: PathBuf, cause: io::Error },
     /// Another process created different keys at the same time.
-    #[error("another server created the keys file {} at the same time; start this server again", .0.display())]
+    #[error(
+        "another server created the keys file {} at the same time; start this server again",
+        .0.display()
+    )]
     Overtaken(PathBuf),
     /// The file is not a keys file.
     #[error("{}: {cause}", path.display())]
