@@ -79,7 +79,7 @@ fn routes<Files: RustEmbed + 'static>() -> Router {
 fn answer<Files: RustEmbed>(path: &str, headers: &HeaderMap) -> Response {
     let file = if is_public(path) { Files::get(path) } else { None };
     let Some(plain) = file else {
-        return ApiError::new(ProblemCode::NotFound, "There is no such file.").into_response();
+        return ApiError::new(ProblemCode::NotFound, "The file does not exist.").into_response();
     };
 
     let compressed: Vec<(Encoding, EmbeddedFile)> = Encoding::COMPRESSED

@@ -111,7 +111,7 @@ pub(crate) fn keys(config: &Config, missing: MissingKeys) -> Result<KeysFile, St
     if keys.is_exposed() && keys.make_private(&config.data_dir) {
         tracing::warn!(
             file = %config.keys_file.display(),
-            "other users could read the keys file; its mode is 600 again"
+            "other users could read the keys file; its mode was reset to 600"
         );
     } else if keys.is_exposed() {
         tracing::warn!(
@@ -169,7 +169,7 @@ pub(crate) async fn lock_for_server(
             Ok(lock) => return Ok(lock),
             Err(LockError::Held { holder: Some(Holder { what: Use::Command, pid }), .. }) => {
                 if !told {
-                    tell(&format!("Waiting for a tessera command (process {pid}) to end"));
+                    tell(&format!("Waiting for a tessera command (process {pid}) to finish"));
                     told = true;
                 }
             }

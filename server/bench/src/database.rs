@@ -156,7 +156,7 @@ impl Database {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "ids that no earlier run has made")]
+#[expect(clippy::disallowed_methods, reason = "IDs that no earlier run has created")]
 fn unix_milliseconds() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis())
 }

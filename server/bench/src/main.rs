@@ -61,7 +61,7 @@ fn main() -> Outcome<()> {
         arguments.iter().find(|wanted| PARTS.iter().all(|(name, _)| name != wanted))
     {
         let names: Vec<_> = PARTS.iter().map(|(name, _)| *name).collect();
-        return Err(format!("{unknown} is none of {}", names.join(", ")).into());
+        return Err(format!("{unknown} is not a part; the parts are {}", names.join(", ")).into());
     }
     // Programs that it starts without choosing a core stay on its core.
     process::pin(std::process::id(), process::DRIVER)?;

@@ -55,7 +55,7 @@ impl Noop {
         if sent == model.len() {
             Ok(noop)
         } else {
-            Err(format!("{sent} bytes where {} were wanted", model.len()).into())
+            Err(format!("{sent} bytes instead of {}", model.len()).into())
         }
     }
 
@@ -97,13 +97,14 @@ pub(crate) fn headers(answer: &[u8]) -> Outcome<Vec<(String, String)>> {
 pub(crate) fn body(answer: &[u8]) -> Outcome<&str> {
     let head = head_length(answer)?;
     if field(&answer[..head], b"content-length:").is_none() && answer.len() > head {
-        return Err("an answer without a length".into());
+        return Err("a response has no length".into());
     }
     Ok(std::str::from_utf8(&answer[head..])?)
 }
 
 fn head_length(answer: &[u8]) -> Outcome<usize> {
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or("an answer was cut")?;
+    let end =
+        answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or("a response is incomplete")?;
     Ok(end + 4)
 }
 

@@ -81,7 +81,7 @@ impl Running {
                 return Ok((running, line));
             }
         }
-        Err("the server ended before it listened".into())
+        Err("the server exited before it listened".into())
     }
 
     /// Retries until the program returns a result.
@@ -92,7 +92,7 @@ impl Running {
                 return Ok(answer);
             }
             if let Some(status) = self.child.try_wait()? {
-                return Err(format!("a server ended: {status}").into());
+                return Err(format!("a server exited: {status}").into());
             }
             if begin.elapsed() > PATIENCE {
                 return Err("a server did not become ready".into());
@@ -157,7 +157,7 @@ pub(crate) fn resident_bytes(pid: u32) -> Outcome<f64> {
         .lines()
         .find_map(|line| line.strip_prefix("RssAnon:"))
         .and_then(|rest| rest.split_whitespace().next())
-        .ok_or("no RssAnon")?;
+        .ok_or("RssAnon is missing")?;
     Ok(kilobytes.parse::<f64>()? * 1_024.0)
 }
 

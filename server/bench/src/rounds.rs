@@ -153,7 +153,11 @@ pub(crate) fn print_machine(settings: Settings, out: &mut impl Write) -> Outcome
         of("/proc/meminfo", "MemTotal"),
         version("uname", "-r")
     )?;
-    writeln!(out, "Load     {} (of the last 1, 5 and 15 minutes, when it began)", load.join(", "))?;
+    writeln!(
+        out,
+        "Load     {} (over the last 1, 5 and 15 minutes, at the start)",
+        load.join(", ")
+    )?;
     writeln!(
         out,
         "Versions {}; {}",
@@ -162,10 +166,10 @@ pub(crate) fn print_machine(settings: Settings, out: &mut impl Write) -> Outcome
     )?;
     writeln!(
         out,
-        "Figures  medians of {} rounds A B B A of {} s, least and most in brackets{}",
+        "Figures  medians of {} rounds A B B A of {} s, minimum and maximum in brackets{}",
         settings.rounds,
         settings.seconds,
-        if settings.quick { "; QUICK, NOT TO PUBLISH" } else { "" }
+        if settings.quick { "; QUICK, DO NOT PUBLISH" } else { "" }
     )?;
     Ok(())
 }
@@ -173,7 +177,7 @@ pub(crate) fn print_machine(settings: Settings, out: &mut impl Write) -> Outcome
 fn version(program: &str, option: &str) -> String {
     let output = Command::new(program).arg(option).output();
     output.map_or_else(
-        |_| format!("no {program}"),
+        |_| format!("{program} not found"),
         |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
     )
 }

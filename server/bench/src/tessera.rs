@@ -69,7 +69,8 @@ impl Tessera {
 
     /// Starts an instance that another program runs, such as valgrind.
     pub(crate) fn start_under(runner: &[&str]) -> Outcome<Self> {
-        let (program, options) = runner.split_first().ok_or("no program to run it")?;
+        let (program, options) =
+            runner.split_first().ok_or("the program to run Tessera is missing")?;
         let mut command = on_core(SERVERS, program);
         command.args(options).arg(binary());
         Self::serve(command, &[])
@@ -108,7 +109,7 @@ impl Tessera {
             return Ok(());
         }
         let error = String::from_utf8_lossy(&output.stderr);
-        Err(format!("no administrator could be made: {error}").into())
+        Err(format!("cannot create the administrator: {error}").into())
     }
 
     /// Creates a workspace with this slug.
@@ -116,7 +117,7 @@ impl Tessera {
         let arguments = ["workspace", "create", "--slug", slug, "--name", slug];
         let status =
             self.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-        if status.success() { Ok(()) } else { Err("no workspace could be made".into()) }
+        if status.success() { Ok(()) } else { Err("cannot create the workspace".into()) }
     }
 
     /// Sets a rule of a workspace's policy.
@@ -127,7 +128,7 @@ impl Tessera {
             return Ok(());
         }
         let error = String::from_utf8_lossy(&output.stderr);
-        Err(format!("the policy could not be set: {error}").into())
+        Err(format!("cannot set the policy: {error}").into())
     }
 
     /// Creates a token and returns its secret. Audiences and scopes are separated by spaces.
@@ -143,7 +144,7 @@ impl Tessera {
         let output = command.output()?;
         if !output.status.success() {
             let error = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("no token could be made: {error}").into());
+            return Err(format!("cannot create a token: {error}").into());
         }
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
@@ -155,7 +156,7 @@ impl Tessera {
         }
         let file = fs::read_to_string(self.data.0.join("postgres/postmaster.pid"))?;
         // Lines 1 and 5 (PostgreSQL's src/include/utils/pidfile.h).
-        let line = |index| file.lines().nth(index).ok_or("the database does not listen");
+        let line = |index| file.lines().nth(index).ok_or("the database is not listening");
         Ok(Database::new(line(4)?.into(), line(0)?.trim().parse()?))
     }
 

@@ -5,24 +5,24 @@ use std::{path::PathBuf, time::Duration};
 use crate::Outcome;
 
 pub(crate) const USAGE: &str = "\
-usage: drill [OPTIONS]        beside a PostgreSQL that DATABASE_URL names (tools/with-postgres.sh)
+usage: drill [OPTIONS]        with the PostgreSQL in DATABASE_URL (see tools/with-postgres.sh)
 
   --binary FILE           the server [target/release/tessera]
-  --after-revoke NUMBER   verifications begun after a revoke's answer that are wanted [20000]
-  --seconds NUMBER        go on for so long at least [0]
-  --most-seconds NUMBER   give up after so long [3600]
-  --seed NUMBER           of all choices [another one each time]
-  --connections NUMBER    to each replica [12]
-  --rate NUMBER           verifications a second at most, 0 for any number [0]
-  --writers NUMBER        that make and revoke tokens at the same time [10]
-  --living NUMBER         tokens that live at a time [300]
-  --folder FOLDER         for the report of a failure [target/drill]
-  --calm                  disturb nobody
-  --namespaces            each replica in a network of its own, unplugged now and then (root, iproute2)
-  --once                  ask for each revoke once, never again and never twice at a time
-  --without-notify        replicas are deaf to notifications: must be clean, too (debug build)
-  --control               replicas take their lease as valid for ever: must find violations (debug build)
-  --control-stale         answers of replica A are kept for 300 ms before it: must find violations
+  --after-revoke NUMBER   required verifications that begin after a revocation's response [20000]
+  --seconds NUMBER        run for at least this long [0]
+  --most-seconds NUMBER   give up after this long [3600]
+  --seed NUMBER           seed of all random choices [different each time]
+  --connections NUMBER    connections to each replica [12]
+  --rate NUMBER           maximum verifications per second, 0 for no limit [0]
+  --writers NUMBER        concurrent writers that create and revoke tokens [10]
+  --living NUMBER         tokens that exist at a time [300]
+  --folder FOLDER         folder for the report of a failure [target/drill]
+  --calm                  disturb no replica
+  --namespaces            give each replica its own network, unplugged now and then (root, iproute2)
+  --once                  send each revocation once, without retries and concurrent duplicates
+  --without-notify        replicas ignore notifications: must find no violations either (debug build)
+  --control               replicas treat their lease as valid forever: must find violations (debug build)
+  --control-stale         a cache in front of replica A keeps responses for 300 ms: must find violations
 ";
 
 /// The parsed command line.
@@ -90,13 +90,13 @@ impl Arguments {
                 "--control" => arguments.handicap = Handicap::EndlessLease,
                 "--control-stale" => arguments.handicap = Handicap::StaleCache,
                 _ => {
-                    let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
+                    let value = words.next().ok_or_else(|| format!("{word} requires a value"))?;
                     arguments.set(&word, &value).map_err(|error| format!("{word}: {error}"))?;
                 }
             }
         }
         if arguments.connections == 0 || arguments.writers == 0 || arguments.living == 0 {
-            return Err("connections, writers and living tokens must be 1 at least".into());
+            return Err("connections, writers and living tokens must be at least 1".into());
         }
         Ok(arguments)
     }
@@ -113,7 +113,7 @@ impl Arguments {
             "--writers" => self.writers = value.parse()?,
             "--living" => self.living = value.parse()?,
             "--folder" => self.folder = value.into(),
-            _ => return Err("no such option".into()),
+            _ => return Err("unknown option".into()),
         }
         Ok(())
     }

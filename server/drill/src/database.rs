@@ -27,7 +27,8 @@ impl Database {
     pub(crate) fn of_url(url: &str) -> Outcome<Self> {
         let form = || {
             format!(
-                "DATABASE_URL must be like postgres://user@localhost/postgres?host=/folder, not {url}"
+                "DATABASE_URL must have the form postgres://user@localhost/postgres?host=/folder, \
+                 not {url}"
             )
         };
         let rest = url.strip_prefix("postgres://").ok_or_else(form)?;
@@ -62,7 +63,7 @@ impl Database {
     /// Runs a query and returns the first column of its first row.
     pub(crate) async fn one(&self, database: &str, query: &str) -> Outcome<String> {
         let rows = self.run(database, query).await?;
-        Ok(rows.into_iter().next().ok_or("no row")?)
+        Ok(rows.into_iter().next().ok_or("the query returned no row")?)
     }
 
     /// Runs a statement and returns the first column of its rows.
@@ -91,7 +92,7 @@ async fn until_ready(stream: &mut UnixStream) -> Outcome<Vec<String>> {
         let mut head = [0; 5];
         stream.read_exact(&mut head).await?;
         let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-        let mut body = vec![0; length.checked_sub(4).ok_or("a message without a length")?];
+        let mut body = vec![0; length.checked_sub(4).ok_or("a message has no length")?];
         stream.read_exact(&mut body).await?;
         match head[0] {
             b'Z' => break,

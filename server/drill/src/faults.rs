@@ -52,9 +52,9 @@ const FAULTS: [(Fault, &str); 11] = [
     (Fault::Delay, "database delayed"),
     (Fault::StopAndCut, "cut while stopped"),
     (Fault::FreezeAndStop, "stopped while answers were frozen"),
-    (Fault::EndListeners, "listeners ended"),
-    (Fault::EndBackends, "all connections ended"),
-    (Fault::Kill, "killed and started"),
+    (Fault::EndListeners, "listeners terminated"),
+    (Fault::EndBackends, "all connections terminated"),
+    (Fault::Kill, "killed and restarted"),
     // This is the last one, because it is left out without namespaces.
     (Fault::Unplug, "cable unplugged"),
 ];
@@ -69,7 +69,7 @@ pub(crate) async fn disturb_without_end(
         sleep(random.millis(300, 4_500)).await;
         let replica = &world.replicas[index];
         if replica.has_ended()? {
-            return Err(format!("replica {} ended: {}", replica.name, replica.log_end()).into());
+            return Err(format!("replica {} exited: {}", replica.name, replica.log_end()).into());
         }
         let period = nanoseconds(TROUBLE + CALM);
         let at = Duration::from_nanos(world.now() % period);
@@ -172,7 +172,7 @@ async fn set(replica: &Replica, way: Option<Way>, plugged: bool) -> Outcome<()> 
     match (way, &replica.namespace) {
         (Some(way), _) => replica.proxy.set(way),
         (None, Some(namespace)) => namespace.plug(plugged).await?,
-        (None, None) => return Err("a replica without a cable".into()),
+        (None, None) => return Err("the replica has no cable".into()),
     }
     Ok(())
 }

@@ -66,7 +66,7 @@ impl Connection {
 
     async fn read(&mut self) -> io::Result<()> {
         if self.buffer.len() > ANSWER_MAX {
-            return Err(broken("the answer is too long"));
+            return Err(broken("the response is too long"));
         }
         match self.stream.read_buf(&mut self.buffer).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -149,21 +149,21 @@ fn head_length(bytes: &[u8]) -> Option<usize> {
 
 fn content_length(head: &[u8]) -> io::Result<usize> {
     if header(head, b"transfer-encoding").is_some() {
-        return Err(broken("the answer has no length"));
+        return Err(broken("the response has no length"));
     }
     let Some(value) = header(head, b"content-length") else { return Ok(0) };
     std::str::from_utf8(value)
         .ok()
         .and_then(|text| text.parse().ok())
         .filter(|length| *length <= ANSWER_MAX)
-        .ok_or_else(|| broken("the answer's length cannot be read"))
+        .ok_or_else(|| broken("the response's length is invalid"))
 }
 
 fn status(head: &[u8]) -> io::Result<u16> {
     head.get(9..12)
         .and_then(|digits| std::str::from_utf8(digits).ok())
         .and_then(|digits| digits.parse().ok())
-        .ok_or_else(|| broken("the answer has no status"))
+        .ok_or_else(|| broken("the response has no status"))
 }
 
 fn broken(what: &'static str) -> io::Error {

@@ -114,7 +114,7 @@ async fn run(arguments: Arguments, folder: &Folder) -> Outcome<bool> {
         None => a_seed()?,
     };
     let url = std::env::var("DATABASE_URL")
-        .map_err(|_| "DATABASE_URL is missing: run this by tools/with-postgres.sh")?;
+        .map_err(|_| "DATABASE_URL is missing: run this with tools/with-postgres.sh")?;
     let database = Database::of_url(&url)?;
     let name = format!("drill_{}", std::process::id());
     say(&format!("seed {seed}"));
@@ -136,10 +136,10 @@ async fn drill(
     let mut tasks = begin(&world);
     let ended = tokio::select! {
         () = until_enough(&world) => {
-            if PANICKED.load(Ordering::Relaxed) { Err("a part has panicked".into()) } else { Ok(()) }
+            if PANICKED.load(Ordering::Relaxed) { Err("a task panicked".into()) } else { Ok(()) }
         }
         Some(ended) = tasks.join_next() => match ended {
-            Ok(Ok(())) => Err("a part of the drill has ended".into()),
+            Ok(Ok(())) => Err("a part of the drill stopped early".into()),
             Ok(Err(error)) => Err(error),
             Err(error) => Err(error.to_string()),
         },
@@ -155,20 +155,20 @@ async fn drill(
     let violations = world.tally.borrow().violations;
     if world.arguments.is_control() {
         say(if violations > 0 {
-            "As it must be: the mechanism was switched off, and stale accepts were found."
+            "As expected: the mechanism was switched off, and stale accepts were found."
         } else {
-            "FAILED: the mechanism was switched off, and no stale accept was found."
+            "FAILED: the mechanism was switched off, but no stale accept was found."
         });
         return Ok(violations > 0);
     }
     if failures.is_empty() {
-        say("Passed: no verification that began after a revoke's answer was accepted.");
+        say("Passed: no verification that began after a revocation's response was accepted.");
         return Ok(true);
     }
     fs::create_dir_all(&world.arguments.folder)?;
     let file = world.arguments.folder.join(format!("failure-{seed}.txt"));
     fs::write(&file, text)?;
-    say(&format!("FAILED: {}\nkept in {}", failures.join("; "), file.display()));
+    say(&format!("FAILED: {}\nsaved to {}", failures.join("; "), file.display()));
     Ok(false)
 }
 

@@ -159,7 +159,7 @@ impl Replica {
             }
             if self.has_ended()? || Instant::now() > deadline {
                 return Err(
-                    format!("replica {} does not start: {}", self.name, self.log_end()).into()
+                    format!("replica {} did not start: {}", self.name, self.log_end()).into()
                 );
             }
             sleep(Duration::from_millis(10)).await;
@@ -215,7 +215,7 @@ impl Replica {
         let Some(process) = process.as_ref() else { return Ok(()) };
         // The process was not waited for, so its ID cannot have been reused.
         let pid = i32::try_from(process.0.id()).ok().and_then(Pid::from_raw);
-        Ok(kill_process(pid.ok_or("a process without an id")?, signal)?)
+        Ok(kill_process(pid.ok_or("the process has no ID")?, signal)?)
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) fn progress(world: &World) -> String {
     let tally = world.tally.borrow();
     let changes: usize = tally.revokes.values().map(Vec::len).sum();
     format!(
-        "{:>5.0} s  {} verifications, {} after a revoke's answer; {changes} revokes; {} tokens live; \
+        "{:>5.0} s  {} verifications, {} after a revocation's response; {changes} revocations; {} tokens; \
          {} violations, {} wrongly refused",
         world.began.elapsed().as_secs_f64(),
         decided(&tally),
@@ -32,20 +32,20 @@ pub(crate) fn failures(world: &World) -> Vec<String> {
             failures.push(format!("{count} {what}"));
         }
     };
-    fail(tally.violations, "verifications that began after a revoke's answer were accepted");
+    fail(tally.violations, "verifications that began after a revocation's response were accepted");
     fail(tally.wrongly_refused, "tokens were refused without a reason");
-    fail(tally.odd.values().sum(), "answers were none to a verification");
+    fail(tally.odd.values().sum(), "unexpected responses to verifications");
     let wanted = world.arguments.after_revoke;
     if tally.after_revoke < wanted {
         failures.push(format!(
-            "{} verifications began after a revoke's answer, and {wanted} were wanted",
+            "only {} verifications began after a revocation's response, but {wanted} were required",
             tally.after_revoke
         ));
     }
     let wanted = [Weather::Quiet, Weather::Elsewhere];
     for weather in wanted.into_iter().take(if world.arguments.calm { 1 } else { 2 }) {
         if tally.revokes.get(&weather).is_none_or(Vec::is_empty) {
-            failures.push(format!("no revoke was answered in this weather: {weather:?}"));
+            failures.push(format!("no revocation was acknowledged in this weather: {weather:?}"));
         }
     }
     failures
@@ -61,12 +61,13 @@ pub(crate) fn text(world: &World, seed: u64) -> String {
     counts(&mut out, &tally, time);
     let _ = writeln!(
         out,
-        "\nRevokes, from request to answer (ms; aim: p99 50 undisturbed, a lease of 2,000 and little more else)"
+        "\nRevocations, from request to response (ms; goal: p99 50 undisturbed, otherwise little \
+         more than a lease of 2,000)"
     );
     for (weather, label) in [
         (Weather::Quiet, "no replica disturbed"),
         (Weather::Elsewhere, "another replica disturbed"),
-        (Weather::Own, "the asked replica disturbed"),
+        (Weather::Own, "the called replica disturbed"),
         (Weather::Command, "by a command (starts a process)"),
     ] {
         let times = tally.revokes.get(&weather).cloned().unwrap_or_default();
@@ -74,12 +75,13 @@ pub(crate) fn text(world: &World, seed: u64) -> String {
     }
     let _ = writeln!(
         out,
-        "\nDatabase away from a replica (ms; aim: 2,000 and little more, back within 1,000)"
+        "\nDatabase unreachable for a replica (ms; goal: little more than 2,000, recovery within \
+         1,000)"
     );
     for (label, times) in [
         ("cut or freeze to the first 503", &tally.first_refusals),
         ("cut or freeze to the last accept", &tally.last_accepts),
-        ("back to the first decision", &tally.recoveries),
+        ("reachable to the first decision", &tally.recoveries),
     ] {
         let _ = writeln!(out, "  {label:<34} {}", spread(times.clone()));
     }
@@ -108,18 +110,18 @@ fn counts(out: &mut String, tally: &Tally, time: Duration) {
         (decided(tally), "verifications decided"),
         (tally.accepted, "  accepted"),
         (tally.refused, "  refused"),
-        (tally.after_revoke, "begun after a revoke's answer"),
+        (tally.after_revoke, "begun after a revocation's response"),
         (tally.after_revoke_disturbed, "  at a replica that was disturbed or had just been"),
         (tally.after_revoke_late, "  answered more than a second later"),
-        (tally.after_revoke_unavailable, "begun after a revoke's answer, and answered 503"),
-        (tally.certain, "of tokens that certainly were allowed"),
+        (tally.after_revoke_unavailable, "begun after a revocation's response, and answered 503"),
+        (tally.certain, "of tokens that were certainly allowed"),
         (tally.unavailable, "answered 503"),
         (tally.unavailable_undisturbed, "  by a replica that was not disturbed"),
         (tally.unavailable_quiet, "  while no replica was disturbed"),
         (tally.unanswered, "not answered (connection lost)"),
         (tally.refused_disturbed, "allowed, but refused by a disturbed replica"),
-        (tally.wrongly_refused, "allowed, but refused by one that was not"),
-        (tally.violations, "STALE: accepted after a revoke's answer"),
+        (tally.wrongly_refused, "allowed, but refused by an undisturbed replica"),
+        (tally.violations, "STALE: accepted after a revocation's response"),
     ] {
         let _ = writeln!(out, "  {count:>10}  {label}");
     }
@@ -128,8 +130,8 @@ fn counts(out: &mut String, tally: &Tally, time: Duration) {
     }
     let _ = writeln!(
         out,
-        "  {share} decisions a second. A replica counts as disturbed until {} s after; what was\n  \
-         widened must be known after {} s.",
+        "  {share} decisions per second. A replica counts as disturbed until {} s after a disturbance;\n  \
+         it must have applied a widening change after {} s.",
         QUIET.as_secs(),
         SETTLE.as_secs(),
     );

@@ -110,7 +110,7 @@ pub(crate) async fn add_user(world: &World) -> Outcome<()> {
         format!("robot-{}@example.com", world.pool.borrow().users.len() as u64 ^ (begin << 8));
     let body = serde_json::json!({ "kind": "service", "email": email }).to_string();
     let answer = call(world, ("/api/v1/users", &body)).await?;
-    let id = answer.text(&["id"]).ok_or("a user without an id")?;
+    let id = answer.text(&["id"]).ok_or("the user has no ID")?;
     let body = serde_json::json!({ "user": email, "role": "member" }).to_string();
     call(world, ("/api/v1/workspaces/workspace-1/members", &body)).await?;
     let mut history = world.history.borrow_mut();
@@ -148,7 +148,7 @@ pub(crate) fn administrator(cli: &Cli) -> Outcome<()> {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     child.stdin.take().ok_or("no standard input")?.write_all(PASSWORD.as_bytes())?;
-    if child.wait()?.success() { Ok(()) } else { Err("no administrator could be made".into()) }
+    if child.wait()?.success() { Ok(()) } else { Err("cannot create the administrator".into()) }
 }
 
 /// Returns the header with a new token that has these scopes.
@@ -162,7 +162,7 @@ pub(crate) fn bearer(cli: &Cli, scopes: &[&str]) -> Outcome<String> {
     let output = command.stdin(Stdio::null()).output()?;
     if !output.status.success() {
         return Err(
-            format!("no token could be made: {}", String::from_utf8_lossy(&output.stderr)).into()
+            format!("cannot create a token: {}", String::from_utf8_lossy(&output.stderr)).into()
         );
     }
     Ok(format!("authorization: Bearer {}\r\n", String::from_utf8(output.stdout)?.trim()))
@@ -184,7 +184,7 @@ pub(crate) fn tessera(cli: &Cli, arguments: &[&str]) -> std::process::Command {
 
 /// Signs the administrator in, and returns headers with the session.
 async fn session(replica: &Replica) -> Outcome<String> {
-    let address = replica.address().ok_or("the replica does not run")?;
+    let address = replica.address().ok_or("the replica is not running")?;
     let form =
         format!("email={}&password={}", EMAIL.replace('@', "%40"), PASSWORD.replace(' ', "+"));
     let request = format!(
@@ -199,6 +199,6 @@ async fn session(replica: &Replica) -> Outcome<String> {
         .filter_map(|line| line.split_once(": "))
         .filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"))
         .find_map(|(_, value)| value.split(';').next().filter(|pair| pair.starts_with("tessera=")))
-        .ok_or_else(|| format!("nobody could sign in: {}", answer.head))?;
+        .ok_or_else(|| format!("cannot sign in: {}", answer.head))?;
     Ok(format!("cookie: {cookie}\r\nsec-fetch-site: same-origin\r\n"))
 }

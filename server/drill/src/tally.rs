@@ -171,7 +171,7 @@ impl World {
             let change = history.get(change);
             let _ = writeln!(
                 text,
-                "  although this was answered before: {} by {}",
+                "  although this change was acknowledged before: {} by {}",
                 change.what, change.door
             );
         }

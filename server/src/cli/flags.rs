@@ -11,7 +11,9 @@ use crate::{
 
 /// Flags of every command that works on an instance.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Configuration (also by TESSERA_… variables or a TOML file)")]
+#[command(
+    next_help_heading = "Configuration (also settable with TESSERA_… variables or a TOML file)"
+)]
 pub(super) struct Flags {
     /// The configuration file [default: tessera.toml in the data folder]
     #[arg(long, global = true, value_name = "FILE")]

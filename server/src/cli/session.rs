@@ -126,7 +126,8 @@ type Found = (Urls, Option<(Running, Lock)>, MissingKeys);
 async fn embedded(config: &Config, expect: Expect) -> Result<Found, Failure> {
     if expect == Expect::Existing && !Embedded::exists(&config.data_dir) {
         return Err(Failure::new(format_args!(
-            "there is no database in {}; start the server first (tessera serve), or name its data folder with --data-dir",
+            "{} contains no database; start the server first (tessera serve), or pass the server's \
+             data folder with --data-dir",
             config.data_dir.display()
         )));
     }
@@ -153,13 +154,13 @@ async fn embedded(config: &Config, expect: Expect) -> Result<Found, Failure> {
     Err(match Lock::take(&data_dir, Use::Command) {
         Err(LockError::Held { holder: Some(holder), .. }) if holder.what == Use::Serve => {
             Failure::new(format_args!(
-                "the server on the data folder {} (process {}) is not ready; see its log",
+                "the server that uses the data folder {} (process {}) is not ready; see its log",
                 data_dir.display(),
                 holder.pid
             ))
         }
         Err(error) => StartError::from(error).into(),
-        Ok(_) => Failure::new("the data folder was in use until a moment ago; try again"),
+        Ok(_) => Failure::new("the data folder was in use by another process; try again"),
     })
 }
 

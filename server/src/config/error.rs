@@ -30,7 +30,7 @@ pub(crate) enum ConfigError {
         flag: bool,
     },
     /// A setting that appears twice in one source.
-    #[error("{first} and {second} say the same thing: keep one")]
+    #[error("{first} and {second} are the same setting: keep one")]
     Twice { first: String, second: String },
     /// A file that cannot be read.
     #[error("cannot read {what} {}: {cause}", path.display())]
@@ -50,7 +50,7 @@ pub(crate) enum ConfigError {
         reason: String,
     },
     /// A variable whose value is not text.
-    #[error("the variable {0} is not UTF-8 text")]
+    #[error("the environment variable {0} is not UTF-8 text")]
     NotText(String),
 }
 

@@ -129,7 +129,7 @@ impl Layers {
         let text = match self.given(setting) {
             Some(Raw::One(text)) => text.as_str(),
             Some(Raw::Many(_)) => {
-                return Err(self.error(setting, "must be one value, not a list".to_owned()));
+                return Err(self.error(setting, "must be a single value, not a list".to_owned()));
             }
             None => setting.default_text().unwrap_or_default(),
         };
@@ -218,7 +218,8 @@ impl Layers {
         if !named && self.given.contains_key(&Setting::DataDir) {
             return Err(self.error(
                 Setting::DataDir,
-                "cannot be set by the file in the data folder itself; use --data-dir, or --config"
+                "cannot be set in the data folder's own configuration file; use --data-dir or \
+                 --config"
                     .to_owned(),
             ));
         }
@@ -276,7 +277,7 @@ fn environment(
 
 fn secret_file(path: &Path) -> Result<String, ConfigError> {
     let text = fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable {
-        what: "the secret's file",
+        what: "the secret file",
         path: path.to_owned(),
         cause,
     })?;
@@ -337,7 +338,7 @@ pub(super) fn parse_file(path: &Path, text: &str) -> Result<BTreeMap<Setting, Ra
         let raw = raw(value).ok_or_else(|| ConfigError::Value {
             setting: setting.name(),
             place: path.display().to_string(),
-            reason: "must be a text, a number or a list of texts".to_owned(),
+            reason: "must be a string, a number or a list of strings".to_owned(),
             flag: false,
         })?;
         if let Some((_, first)) = found.insert(setting, (raw, written.clone())) {

@@ -147,8 +147,7 @@ impl Config {
         if config.migration_database_url.is_some() && config.database_url.is_none() {
             return Err(config.layers.error(
                 Setting::MigrationDatabaseUrl,
-                "needs database_url beside it: the embedded database has roles of its own"
-                    .to_owned(),
+                "requires database_url as well: the embedded database has its own roles".to_owned(),
             ));
         }
         if config.session_idle > config.session_absolute {

@@ -97,9 +97,11 @@ impl Setting {
     const fn row(self) -> Row {
         match self {
             Self::Listen => row("listen", Some("127.0.0.1:3000"), "address and port to listen on"),
-            Self::ListenUnix => {
-                row("listen_unix", None, "Unix socket to listen on as well, for programs beside it")
-            }
+            Self::ListenUnix => row(
+                "listen_unix",
+                None,
+                "Unix socket to listen on as well, for programs on this machine",
+            ),
             Self::MetricsListen => {
                 row("metrics_listen", None, "address and port of GET /metrics, for Prometheus")
             }
@@ -111,84 +113,88 @@ impl Setting {
             }
             Self::MigrationDatabaseUrl => secret_row(
                 "migration_database_url",
-                "the same database by the role that owns its tables, for migrations only",
+                "the same database with the role that owns its tables, only for migrations",
             ),
             Self::DatabaseMaxConnections => row(
                 "database_max_connections",
                 Some("10"),
-                "connections to the database for requests, at most; up to 6 others are opened beside them",
+                "maximum number of database connections for requests; up to 6 more are opened for \
+                 other purposes",
             ),
             Self::KeysFile => {
-                row("keys_file", None, "file of the keys (default: keys.toml in the data folder)")
+                row("keys_file", None, "keys file (default: keys.toml in the data folder)")
             }
-            Self::PublicUrl => row(
-                "public_url",
-                None,
-                "origin that links and cookies are made for (default: http://<listen>)",
-            ),
+            Self::PublicUrl => {
+                row("public_url", None, "origin of links and cookies (default: http://<listen>)")
+            }
             Self::TrustedProxies => row(
                 "trusted_proxies",
                 Some(""),
-                "networks of proxies whose X-Forwarded-For is believed",
+                "networks of proxies whose X-Forwarded-For is trusted",
             ),
             Self::AllowedHosts => row(
                 "allowed_hosts",
                 Some(""),
-                "host names by which browsers may reach the server, beside that of public_url",
+                "host names by which browsers may reach the server, in addition to that of \
+                 public_url",
             ),
             Self::MaxConnections => row(
                 "max_connections",
                 None,
-                "connections at a time (default: as many as open files allow, at most 10000)",
+                "concurrent connections (default: as many as open files allow, at most 10000)",
             ),
             Self::MaxConnectionsPerAddress => row(
                 "max_connections_per_address",
                 Some("1000"),
-                "connections at a time from one address, or one /64 of IPv6; trusted_proxies have no such limit",
+                "concurrent connections from one address, or one IPv6 /64; does not apply to \
+                 trusted_proxies",
             ),
             Self::ApiRateLimit => row(
                 "api_rate_limit",
                 Some("600"),
-                "calls of the managing API and posts to the console a minute, for each caller; 0 for any number",
+                "calls of the managing API and posts to the console per minute and caller; 0 for \
+                 no limit",
             ),
             Self::Surfaces => row(
                 "surfaces",
                 Some("devo,kriten,robust-intelligence"),
-                "products whose API is spoken beside Tessera's own, or none",
+                "products whose APIs are served in addition to Tessera's own, or none",
             ),
-            Self::SessionIdle => {
-                row("session_idle", Some("2h"), "how long a session may be unused before it ends")
-            }
+            Self::SessionIdle => row(
+                "session_idle",
+                Some("2h"),
+                "how long a session may be unused before it expires",
+            ),
             Self::SessionAbsolute => {
                 row("session_absolute", Some("12h"), "how long a session lasts at most")
             }
             Self::CachedTokens => row(
                 "cached_tokens",
                 Some("100000"),
-                "the most tokens whose facts are kept in memory",
+                "maximum number of tokens whose facts are cached in memory",
             ),
             Self::UnknownTokenRate => row(
                 "unknown_token_rate",
                 Some("100"),
-                "unknown tokens a second that are looked up for one address, and ten times as many at once; the same for unknown sessions; 0 for any number",
+                "unknown tokens to look up per second for one address, with bursts of ten times as \
+                 many; the same for unknown sessions; 0 for no limit",
             ),
             Self::StaleGrace => row(
                 "stale_grace",
                 Some("0s"),
-                "how much longer than its lease (2 s) the server answers verifications from memory when the database is away; revoked tokens may pass then",
+                "how much longer than its lease (2 s) the server verifies tokens from memory when \
+                 the database is unavailable; revoked tokens may be accepted during this time",
             ),
             Self::PostgresBinDir => row(
                 "postgres_bin_dir",
                 None,
-                "folder with initdb and postgres (default: searched for)",
+                "folder with initdb and postgres (default: found automatically)",
             ),
-            Self::Log => {
-                row("log", Some("info"), "what is logged, such as info or info,server=debug")
-            }
+            Self::Log => row("log", Some("info"), "log filter, such as info or info,server=debug"),
             Self::LogFormat => row(
                 "log_format",
                 Some("auto"),
-                "auto (text on a terminal, else JSON), text or json",
+                "log format: auto (text on a terminal, otherwise JSON), text or json",
             ),
         }
     }

@@ -193,7 +193,7 @@ fn bad_value_names_its_setting_and_place() {
     let error = Config::load(&inputs).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "session_idle (environment TESSERA_SESSION_IDLE) must be a time such as 30m, 12h or 30d"
+        "session_idle (environment TESSERA_SESSION_IDLE) must be a duration such as 30m, 12h or 30d"
     );
     assert!(!error.is_usage());
     inputs.flags = vec![(Setting::SessionIdle, Raw::One("soon".into()))];

@@ -146,14 +146,14 @@ pub(crate) fn listen(text: &str) -> Result<SocketAddr, &'static str> {
 pub(crate) fn socket_path(path: &Path) -> Result<(), String> {
     let bytes = path.as_os_str().as_bytes();
     if bytes.contains(&0) {
-        return Err("must not hold a NUL".to_owned());
+        return Err("must not contain a NUL byte".to_owned());
     }
     if path.file_name().is_none() {
         return Err("must be the path of a file, such as /run/tessera/tessera.sock".to_owned());
     }
     UnixAddr::from_pathname(path).map(drop).map_err(|_| {
         format!(
-            "must be shorter: {} has {} bytes, and the path of a socket 107 at most",
+            "must be shorter: {} has {} bytes, and a socket path has at most 107",
             path.display(),
             bytes.len()
         )
@@ -188,9 +188,7 @@ pub(crate) fn connections(text: &str) -> Result<usize, &'static str> {
 pub(crate) fn host_name(text: &str) -> Result<String, &'static str> {
     match url::Host::parse(text) {
         Ok(host) => Ok(host.to_string().to_ascii_lowercase()),
-        Err(_) => {
-            Err("must be names of hosts, without scheme and port, such as tessera.example.com")
-        }
+        Err(_) => Err("must be host names without scheme and port, such as tessera.example.com"),
     }
 }
 
@@ -211,7 +209,7 @@ pub(crate) fn public_url(text: &str) -> Result<Url, &'static str> {
         return Err("must begin with https:// or http://");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not hold a user name or a password");
+        return Err("must not contain a user name or a password");
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         return Err("must be an origin without a path, such as https://tessera.example.com");
@@ -234,7 +232,7 @@ pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
         .map(|network| network.trunc())
-        .map_err(|_| format!("must be networks such as 10.0.0.0/8, and {text:?} is none"))
+        .map_err(|_| format!("must be networks such as 10.0.0.0/8; {text:?} is not a network"))
 }
 
 /// Parses the name of a product, or `none`.
@@ -243,7 +241,10 @@ pub(crate) fn dialect(text: &str) -> Result<Option<Dialect>, String> {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|UnknownDialect| {
-        format!("must be of devo, kriten and robust-intelligence, or none, and {text:?} is no such")
+        format!(
+            "must be one or more of devo, kriten and robust-intelligence, or none; {text:?} is \
+             unknown"
+        )
     })
 }
 
@@ -255,7 +256,7 @@ pub(crate) fn duration_or_none(text: &str) -> Result<Duration, &'static str> {
 /// Parses `90s`, `30m`, `12h`, `30d` or several of them, such as `1d12h`. The duration must be
 /// longer than 0.
 pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
-    const FORM: &str = "must be a time such as 30m, 12h or 30d";
+    const FORM: &str = "must be a duration such as 30m, 12h or 30d";
     let mut seconds: i64 = 0;
     let mut rest = text.trim();
     if rest.is_empty() {
@@ -279,7 +280,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     if (1..=LONGEST_S).contains(&seconds) {
         Ok(Duration::seconds(seconds))
     } else {
-        Err("must be longer than nothing and at most ten years")
+        Err("must be longer than 0 and at most ten years")
     }
 }
 

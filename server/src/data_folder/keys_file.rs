@@ -45,7 +45,7 @@ pub(crate) enum KeysFileError {
     /// The file is missing although the database exists.
     #[error(
         "the keys file {} is missing, and the tokens of this database cannot be checked without it; \
-         put it back from a backup, or name it with --keys-file",
+         restore it from a backup, or pass its path with --keys-file",
         .0.display()
     )]
     Missing(PathBuf),
@@ -56,7 +56,10 @@ pub(crate) enum KeysFileError {
     #[error("cannot write the keys file {}: {cause}", path.display())]
     Unwritable { path: PathBuf, cause: io::Error },
     /// Another process created different keys at the same time.
-    #[error("another server made the keys file {} at this moment; start this one again", .0.display())]
+    #[error(
+        "another server created the keys file {} at the same time; start this server again",
+        .0.display()
+    )]
     Overtaken(PathBuf),
     /// The file is not a keys file.
     #[error("{}: {cause}", path.display())]
@@ -213,7 +216,7 @@ mod tests {
     fn missing_keys_beside_a_database_are_refused() {
         let path = Path::new("/nowhere/keys.toml");
         let error = KeysFile::open(path, MissingKeys::Refuse, &SystemEntropy).unwrap_err();
-        assert!(error.to_string().contains("put it back from a backup"), "{error}");
+        assert!(error.to_string().contains("restore it from a backup"), "{error}");
     }
 
     #[test]

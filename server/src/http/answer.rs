@@ -1,4 +1,4 @@
-//! The outermost layer: gives every request an id, and its response the same id.
+//! The outermost layer: gives every request an ID, and its response the same ID.
 
 use std::{any::Any, convert::Infallible};
 
@@ -18,7 +18,7 @@ use super::{
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A request's id: a UUID. An id sent by the client is ignored, because it would let
+/// A request's ID: a UUID. An ID sent by the client is ignored, because it would let
 /// unauthenticated clients write into the log and the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RequestId(String);
@@ -41,7 +41,7 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
     }
 }
 
-/// Adds the id to the request and its response, completes problems with the id, and logs
+/// Adds the ID to the request and its response, completes problems with the ID, and logs
 /// their causes.
 pub(crate) async fn finish(
     State(state): State<AppState>,
@@ -54,7 +54,7 @@ pub(crate) async fn finish(
     complete(next.run(request).await, id.as_str(), form)
 }
 
-/// Writes the error that the handler returned, if any, and adds the request's id.
+/// Writes the error that the handler returned, if any, and adds the request's ID.
 pub(crate) fn complete(mut response: Response, id: &str, form: Form) -> Response {
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         let (mut parts, _) = response.into_parts();

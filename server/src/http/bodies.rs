@@ -192,7 +192,7 @@ pub(super) async fn gave_way(waiting: Option<&Seat>) -> ApiError {
 fn full(_: Full) -> ApiError {
     let mut problem = Problem::new(
         ProblemCode::Busy,
-        "Tessera receives too many requests at the moment. Nothing was changed; try again.",
+        "Tessera is receiving too many requests. Nothing was changed. Try again.",
     );
     problem.retry_after_s = Some(AGAIN_S);
     problem.into()

@@ -216,10 +216,7 @@ async fn collect(
         };
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|_| {
-            ApiError::new(
-                ProblemCode::MalformedRequest,
-                "The request's body ended before it was complete.",
-            )
+            ApiError::new(ProblemCode::MalformedRequest, "The request body is incomplete.")
         })?;
         let Ok(data) = frame.into_data() else { continue };
         if kept.len() + data.len() > limit {
@@ -338,14 +335,14 @@ async fn drain(mut body: Body, most: usize) {
 fn too_large(limit: usize) -> ApiError {
     ApiError::new(
         ProblemCode::PayloadTooLarge,
-        format!("A request's body may have at most {limit} bytes."),
+        format!("The request body may have at most {limit} bytes."),
     )
 }
 
 fn late() -> ApiError {
     ApiError::new(
         ProblemCode::MalformedRequest,
-        format!("The request's body did not arrive within {} seconds.", PATIENCE.as_secs()),
+        format!("The request body did not arrive within {} seconds.", PATIENCE.as_secs()),
     )
 }
 
@@ -353,7 +350,8 @@ fn unavailable() -> ApiError {
     ApiError::new(
         ProblemCode::Unavailable,
         format!(
-            "There was no answer within {} seconds. Look whether the change was made before you try again.",
+            "The request timed out after {} seconds. Check whether the change was made before you \
+             try again.",
             HANDLER.as_secs()
         ),
     )

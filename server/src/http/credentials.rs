@@ -14,13 +14,13 @@ const PLAIN: [HeaderName; 2] =
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum CredentialError {
     /// `Bearer` is not followed by exactly one token.
-    #[error("The header Authorization must be of the form \"Bearer TOKEN\".")]
+    #[error("The Authorization header must have the form \"Bearer TOKEN\".")]
     Bearer,
     /// The value is not exactly one token.
-    #[error("The header Token or rime-api-key must hold one token and nothing else.")]
+    #[error("The Token or rime-api-key header must contain one token and nothing else.")]
     Plain,
     /// The request holds two different tokens.
-    #[error("The request holds two different tokens. Send one of them.")]
+    #[error("The request contains two different tokens. Send only one.")]
     Multiple,
 }
 

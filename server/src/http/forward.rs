@@ -62,13 +62,13 @@ pub(crate) fn router() -> Router<AppState> {
 /// The requirements of the call.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes the query, which is read pair by pair")]
+#[expect(dead_code, reason = "documents the query, which is parsed pair by pair")]
 pub(crate) struct ForwardQuery {
     /// The API that is called. Not checked when absent: always name it.
     #[param(value_type = Option<super::rest::schema::AudienceText>, example = "default")]
     audience: Option<String>,
-    /// A scope that the call needs; may be repeated, or hold several separated by spaces. At
-    /// most 64.
+    /// A scope that the call needs. May be repeated, or contain several scopes separated by spaces.
+    /// At most 64.
     #[param(value_type = Option<Vec<super::rest::schema::ScopeText>>, max_items = 64, example = json!(["rivers:run"]))]
     scope: Vec<String>,
     /// The only workspace whose tokens are accepted.
@@ -92,26 +92,26 @@ pub(crate) struct ForwardQuery {
     tag = "Verification",
     params(ForwardQuery),
     responses(
-        (status = 200, description = "Let the call pass", headers(
+        (status = 200, description = "Let the request pass", headers(
             ("X-Tessera-Code" = String, description = "`VALID`"),
-            ("X-Tessera-Token-Id" = String, description = "The token's id"),
-            ("X-Tessera-Workspace" = String, description = "The slug of its workspace"),
-            ("X-Tessera-User" = String, description = "The user's e-mail address; anything but visible ASCII, and `%`, is percent-encoded UTF-8"),
-            ("X-Tessera-User-Id" = String, description = "The user's id"),
-            ("X-Tessera-Scopes" = String, description = "The token's scopes in the audience that was named and what they imply, separated by spaces; those of all its audiences when none was named; left out when longer than 2,048 bytes"),
-            ("X-Tessera-Stale" = Option<u32>, description = "Present when the answer is from memory although the database is away (setting `stale_grace`): for how many seconds it could not be made sure"),
+            ("X-Tessera-Token-Id" = String, description = "The token's ID"),
+            ("X-Tessera-Workspace" = String, description = "The slug of the token's workspace"),
+            ("X-Tessera-User" = String, description = "The e-mail address of the user that the token acts as. Characters other than visible ASCII, and `%`, are percent-encoded UTF-8"),
+            ("X-Tessera-User-Id" = String, description = "The ID of that user"),
+            ("X-Tessera-Scopes" = String, description = "The token's scopes for the requested audience and the scopes that they imply, separated by spaces. If the query names no audience, the scopes for all of the token's audiences. Omitted if longer than 2,048 bytes"),
+            ("X-Tessera-Stale" = Option<u32>, description = "Present if the response comes from memory while the database is unreachable (setting `stale_grace`): the number of seconds for which the server has been unable to confirm that nothing was revoked"),
             ("RateLimit-Policy" = Option<String>, description = "For a token with a rate limit: `\"token\"` with its limit `q` and its window `w` in seconds"),
-            ("RateLimit" = Option<String>, description = "For a token with a rate limit: `\"token\"` with the uses that are left `r`, and the seconds `t` until all are"),
+            ("RateLimit" = Option<String>, description = "For a token with a rate limit: `\"token\"` with the remaining uses `r`, and the seconds `t` until all uses are available again"),
         )),
-        (status = 400, description = "The query cannot be understood: the gateway's configuration is wrong", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
-        (status = 401, description = "No token, two different ones, or one that is not accepted; `X-Tessera-Code` says why", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
+        (status = 400, description = "The query is invalid: the gateway is misconfigured", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
+        (status = 401, description = "No token, two different tokens, or a token that is not accepted. `X-Tessera-Code` contains the reason", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
         (status = 403, description = "The token lacks a scope, or may not be used from this address", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
-        (status = 429, description = "The token was used as often as it may be for now, or too many unknown tokens came from this address; 403 when the query says so. `Retry-After` says when it may be used again", content_type = "application/problem+json", body = super::rest::schema::ProblemBody, headers(
+        (status = 429, description = "The token has reached its rate limit, or too many unknown tokens came from this address. The status is 403 if the query requests it. `Retry-After` contains the time to wait", content_type = "application/problem+json", body = super::rest::schema::ProblemBody, headers(
             ("Retry-After" = u32, description = "Seconds"),
             ("RateLimit-Policy" = String, description = "`\"token\"` with its limit `q` and its window `w` in seconds"),
-            ("RateLimit" = String, description = "`\"token\"` with the uses that are left `r`, none, and the seconds `t` until there is one"),
+            ("RateLimit" = String, description = "`\"token\"` with the remaining uses `r`, which is 0, and the seconds `t` until the next use is available"),
         )),
-        (status = 503, description = "Tessera cannot decide now: do not let the call pass", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
+        (status = 503, description = "Tessera cannot decide at the moment: do not let the request pass", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
     ),
 )]
 pub(crate) async fn forward(
@@ -125,7 +125,7 @@ pub(crate) async fn forward(
     let token = presented(&parts.headers).map_err(refuse_credential)?.ok_or_else(|| {
         ApiError::new(
             ProblemCode::Unauthenticated,
-            "Present a token: \"Authorization: Bearer TOKEN\".",
+            "Send a token: \"Authorization: Bearer TOKEN\".",
         )
     })?;
     match state.authority.verification().decide(&context, token, &asked.demand).await {

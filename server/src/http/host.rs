@@ -57,7 +57,8 @@ impl Hosts {
             return Ok(());
         }
         let detail = format!(
-            "The host {host:?} is not a name of this server. Open {}, or have the name added to the setting allowed_hosts.",
+            "The host {host:?} is not a name of this server. Open {}, or ask the operator to add \
+             the name to the setting allowed_hosts.",
             self.public
         );
         Err(ApiError::new(ProblemCode::MalformedRequest, detail).of_host())
@@ -102,11 +103,12 @@ pub(crate) async fn check(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let detail = match headers.get_all(header::HOST).iter().count() {
-        0 => "The request names no host. Send one header Host.",
+        0 => "The request has no Host header. Send one Host header.",
         1 => {
-            "The host that the request names cannot be one: Host must be a name or an address, with a port or without."
+            "The Host header is invalid. It must be a name or an address, with or without a port, \
+             and match the request's URL."
         }
-        _ => "The request names several hosts. Send one header Host.",
+        _ => "The request has several Host headers. Send one Host header.",
     };
     ApiError::new(ProblemCode::MalformedRequest, detail).into_response()
 }

@@ -43,7 +43,7 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
 /// [`Repeatable`] in the description of an operation.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "describes the header; Repeatable reads it")]
+#[expect(dead_code, reason = "documents the header, which Repeatable parses")]
 pub(crate) struct IdempotencyKeyHeader {
     /// A text of your choice that names this attempt: 1 to 255 visible characters of ASCII, such as
     /// a UUID
@@ -79,7 +79,7 @@ impl<S: Sync> FromRequestParts<S> for Repeatable {
         let key = key.to_str().ok().filter(|_| keys.next().is_none()).ok_or_else(|| {
             ApiError::new(
                 ProblemCode::MalformedRequest,
-                "The header Idempotency-Key must be given once, with 1 to 255 visible characters of ASCII.",
+                "Send the Idempotency-Key header once, with 1 to 255 visible ASCII characters.",
             )
         })?;
         Ok(Self(Some(Named {
@@ -121,7 +121,7 @@ impl Repeatable {
         self.0.is_some()
     }
 
-    /// Does the work, unless it has been done before. `work` gets an id that is the same for every
+    /// Does the work, unless it has been done before. `work` gets an ID that is the same for every
     /// attempt, even after a server crash; `None` without the header.
     pub(crate) async fn once<F, R>(
         self,
@@ -154,7 +154,7 @@ impl Repeatable {
                 // The server is shutting down.
                 Err(_) => Err(ApiError::new(
                     ProblemCode::Unavailable,
-                    "Tessera is stopping. Send the request again.",
+                    "Tessera is shutting down. Send the request again.",
                 )),
             },
         }
@@ -213,7 +213,7 @@ fn is_outcome(status: StatusCode) -> bool {
 
 fn replayed(reply: KeptReply) -> Response {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    // A problem carries the id of the request that it responds to.
+    // A problem carries the ID of the request that it responds to.
     let problem = (status.is_client_error())
         .then(|| serde_json::from_slice::<Problem>(&reply.body).ok())
         .flatten();

@@ -1,4 +1,4 @@
-//! One log line per request: method, route, status, duration, request id.
+//! One log line per request: method, route, status, duration, request ID.
 //!
 //! The route is the router's template (`/setup/{secret}`), never the URI: URIs hold set-up secrets
 //! and search texts.

@@ -23,24 +23,24 @@ pub(crate) const PATH: &str = "/api/openapi.json";
 #[openapi(
     info(
         title = "Tessera",
-        description = "Issues API tokens and answers, on every request, whether a token may do what its bearer wants.\n\nPresent a token as `Authorization: Bearer TOKEN`, `Token: TOKEN` or `rime-api-key: TOKEN`. Managing tokens needs a token of the audience `tessera`. Every error is a problem (RFC 9457) with a stable `code`. Times are RFC 3339 in UTC. Unknown fields are refused.",
+        description = "Tessera issues API tokens and decides, on every request, whether a token may do what its bearer wants to do.\n\nSend a token as `Authorization: Bearer TOKEN`, `Token: TOKEN` or `rime-api-key: TOKEN`. Managing tokens requires a token for the audience `tessera`. Every error is a problem (RFC 9457) with a stable `code`. Times are RFC 3339 in UTC. Unknown fields are rejected.",
     ),
     paths(forward::forward),
     components(schemas(rest::schema::ProblemBody, oauth::ErrorBody)),
     tags(
-        (name = "Tokens", description = "Make, list, show, change, rotate and delete tokens."),
-        (name = "Verification", description = "Ask whether a token may do something."),
-        (name = "OAuth", description = "The same for what speaks OAuth: introspection (RFC 7662) and revocation (RFC 7009). Requests are forms, errors are those of RFC 6749 section 5.2."),
-        (name = "Workspaces", description = "Where tokens live."),
-        (name = "Members", description = "Who belongs to a workspace, and which scopes they may put on tokens."),
-        (name = "Invitations", description = "What workspaces invite you to. For people who are signed in: a token never accepts."),
-        (name = "Users", description = "People and service accounts of the instance. Its administrators manage them, signed in or on the command line: a token reaches its own workspace only."),
-        (name = "Account", description = "One's own account, for people who are signed in."),
-        (name = "Sessions", description = "Where people are signed in."),
-        (name = "Policies", description = "The rules for tokens, of the instance and of each workspace, and presets that set them in one step."),
-        (name = "Audiences", description = "What tokens can be made for."),
-        (name = "Instance", description = "What runs: the database, and the servers with their leases. For administrators of the instance who are signed in."),
-        (name = "Audit", description = "Who changed what, when and from where."),
+        (name = "Tokens", description = "Create, list, show, change, rotate and delete tokens."),
+        (name = "Verification", description = "Check whether a token may do something."),
+        (name = "OAuth", description = "The same for OAuth clients: introspection (RFC 7662) and revocation (RFC 7009). Requests are forms, and errors follow RFC 6749 section 5.2."),
+        (name = "Workspaces", description = "The workspaces that tokens belong to."),
+        (name = "Members", description = "The members of a workspace, and the scopes that they may put on tokens."),
+        (name = "Invitations", description = "Your invitations to workspaces. For signed-in people; a token cannot accept an invitation."),
+        (name = "Users", description = "The people and service accounts of the instance. Administrators of the instance manage them, signed in or on the command line; a token reaches only its own workspace."),
+        (name = "Account", description = "Your own account. For signed-in people."),
+        (name = "Sessions", description = "The sessions of signed-in people."),
+        (name = "Policies", description = "The rules for tokens, of the instance and of each workspace, and presets that set all rules in one step."),
+        (name = "Audiences", description = "The APIs that tokens can be created for."),
+        (name = "Instance", description = "The database, and the running servers with their leases. For signed-in administrators of the instance."),
+        (name = "Audit", description = "The audit log: who changed what, when and from where."),
     ),
 )]
 struct Document;
@@ -114,8 +114,8 @@ pub(crate) fn security_schemes() -> [(&'static str, SecurityScheme); 3] {
                     .build(),
             ),
         ),
-        ("token", header("Token", "The token alone")),
-        ("rime-api-key", header("rime-api-key", "The token alone")),
+        ("token", header("Token", "Only the token")),
+        ("rime-api-key", header("rime-api-key", "Only the token")),
     ]
 }
 

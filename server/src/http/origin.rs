@@ -132,7 +132,8 @@ fn refuse() -> Response {
 fn refusal() -> ApiError {
     ApiError::new(
         ProblemCode::CrossOrigin,
-        "This request was sent by a page of another site, or does not say by which. Open Tessera's own page and try again there.",
+        "This request came from a page of another site, or does not name its origin. Open \
+         Tessera's own page and try again there.",
     )
 }
 

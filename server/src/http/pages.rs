@@ -37,7 +37,7 @@ where
             let (text, next) = match part {
                 Part::Text(text, next) => (text, next),
                 Part::Page(cursor) => {
-                    page(cursor).await.inspect_err(|error| error.log("page of a long answer"))?
+                    page(cursor).await.inspect_err(|error| error.log("page of a long response"))?
                 }
                 Part::Close => {
                     return Ok(Some((Bytes::from_static(close.as_bytes()), (Part::End, page))));

@@ -15,7 +15,7 @@ use http::{HeaderValue, StatusCode, header};
 
 /// A response that is an error.
 ///
-/// `answer::finish` adds the request's id, which is not available here, and logs the cause.
+/// `answer::finish` adds the request's ID, which is not available here, and logs the cause.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError(Box<Parts>);
 
@@ -81,30 +81,31 @@ impl ApiError {
         let (problem, detail) = match code {
             DecisionCode::Malformed => (
                 ProblemCode::InvalidToken,
-                "This is not a token of Tessera: it was mistyped, cut off or made elsewhere.",
+                "This is not a Tessera token: it was mistyped, truncated or issued by another \
+                 system.",
             ),
             DecisionCode::Valid | DecisionCode::NotFound => {
-                (ProblemCode::InvalidToken, "There is no such token.")
+                (ProblemCode::InvalidToken, "The token doesn't exist.")
             }
             DecisionCode::Disabled => (ProblemCode::InvalidToken, "The token is disabled."),
             DecisionCode::Expired => (ProblemCode::InvalidToken, "The token has expired."),
             DecisionCode::Revoked => (ProblemCode::InvalidToken, "The token was deleted."),
             DecisionCode::NotYetValid => (ProblemCode::InvalidToken, "The token is not valid yet."),
             DecisionCode::AudienceMismatch => {
-                (ProblemCode::InvalidToken, "The token is not meant for this API.")
+                (ProblemCode::InvalidToken, "The token is not valid for this API.")
             }
             DecisionCode::OwnerDisabled => (
                 ProblemCode::InvalidToken,
-                "The user that the token acts for is disabled or has left the workspace.",
+                "The user that the token acts as is disabled or has left the workspace.",
             ),
             DecisionCode::IpDenied => {
                 (ProblemCode::Forbidden, "The token may not be used from this address.")
             }
             DecisionCode::RateLimited => {
-                (ProblemCode::RateLimited, "The token was used as often as it may be for now.")
+                (ProblemCode::RateLimited, "The token has reached its rate limit.")
             }
             DecisionCode::InsufficientScope => {
-                (ProblemCode::InsufficientScope, "The token lacks a scope that this call needs.")
+                (ProblemCode::InsufficientScope, "The token lacks a scope that this call requires.")
             }
         };
         let mut error = Self::new(problem, detail);
@@ -122,7 +123,7 @@ impl ApiError {
         if let Some(rate) = decision.rate.filter(|rate| !rate.allowed) {
             error.0.problem.retry_after_s = Some(rate.retry_after_s.into());
             error.0.problem.detail = format!(
-                "The token may be used {} times in {} s, and was. Try again in {} s.",
+                "The token has reached its limit of {} uses in {} s. Try again in {} s.",
                 rate.limit, rate.window_s, rate.retry_after_s
             );
         }
@@ -169,7 +170,7 @@ impl ApiError {
         &self.0.problem
     }
 
-    /// Returns the complete response, with the request's id. Logs the details that the caller must
+    /// Returns the complete response, with the request's ID. Logs the details that the caller must
     /// not see.
     pub(crate) fn finish(mut self, request_id: &str, form: Form) -> Response {
         if let Some(cause) = &self.0.cause {
@@ -295,14 +296,15 @@ fn escape(text: &str) -> String {
 
 /// Returns the error for a path that the API does not have.
 pub(crate) async fn not_found() -> ApiError {
-    ApiError::new(ProblemCode::NotFound, "The API has no such path. /api/docs lists all of them.")
+    ApiError::new(ProblemCode::NotFound, "The API has no such path. See /api/docs for all paths.")
 }
 
 /// Returns the error for a method that the resource does not have. The router adds `Allow`.
 pub(crate) async fn method_not_allowed() -> ApiError {
     ApiError::new(
         ProblemCode::MethodNotAllowed,
-        "This resource has no such method; the header Allow lists those that it has.",
+        "This resource does not support this method. The Allow header lists the methods that it \
+         supports.",
     )
 }
 

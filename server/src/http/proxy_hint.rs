@@ -23,14 +23,20 @@ pub(crate) async fn note(sessions: Sessions<'_>, context: &OpContext, peer: Opti
 pub(crate) fn warn(proxy: &str) {
     tracing::warn!(
         proxy,
-        "a sign-in named another address in X-Forwarded-For. If this address is your proxy, set trusted_proxies to it; otherwise everybody behind it shares one limit of attempts. If it is not, change nothing: clients can send that header themselves"
+        "a sign-in request from this address had another address in X-Forwarded-For. If it is your \
+         reverse proxy, add it to trusted_proxies; otherwise all people behind it share one limit \
+         on sign-in attempts. If it is not your proxy, change nothing: clients can send this \
+         header themselves"
     );
 }
 
 /// Returns the hint for people.
 pub(crate) fn advice(proxies: &[String]) -> String {
     format!(
-        "sign-ins arrive through {}, which trusted_proxies does not name. If that address is your proxy, set trusted_proxies to it; otherwise everybody behind it shares one limit of attempts. If it is not, change nothing: clients can send X-Forwarded-For themselves",
+        "sign-ins arrive through {}, which is not in trusted_proxies. If it is your reverse proxy, \
+         add it to trusted_proxies; otherwise all people behind it share one limit on sign-in \
+         attempts. If it is not your proxy, change nothing: clients can send X-Forwarded-For \
+         themselves",
         proxies.join(", ")
     )
 }

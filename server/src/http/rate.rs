@@ -93,7 +93,8 @@ impl RateLimit {
                 let mut problem = Problem::new(
                     ProblemCode::RateLimited,
                     format!(
-                        "You may make {} calls a minute. Nothing was changed; try again in {seconds} s.",
+                        "You have reached the limit of {} calls per minute. Nothing was changed. \
+                         Try again in {seconds} s.",
                         inner.per_minute
                     ),
                 );

@@ -81,7 +81,7 @@ struct Question<'a> {
     workspace: Option<&'a str>,
 }
 
-/// The parts of [`VerificationBody`]'s JSON for a valid token, around its id and its expiry.
+/// The parts of [`VerificationBody`]'s JSON for a valid token, around its ID and its expiry.
 const BEFORE_ID: &[u8] = br#"{"valid":true,"code":"VALID","token_id":""#;
 const BEFORE_END: &[u8] = br#","expires_at":"#;
 const AFTER_END: &[u8] = br#","rate_limit":null}"#;
@@ -333,7 +333,7 @@ fn valid(known: &Arc<Known>) -> Bytes {
     composed(known).unwrap_or_else(|| json(&decision(DecisionCode::Valid, known, None))).into()
 }
 
-/// Composes the response. Everything except the token's id and its expiry is the same for many
+/// Composes the response. Everything except the token's ID and its expiry is the same for many
 /// tokens: that part is rendered once and cached with the surroundings that they share.
 fn composed(known: &Arc<Known>) -> Option<Vec<u8>> {
     let common = known.surroundings.rendered.get_or(|| {
@@ -368,11 +368,11 @@ fn text(value: &HeaderValue) -> Cow<'_, str> {
     String::from_utf8_lossy(value.as_bytes())
 }
 
-/// Returns a request id, a UUID version 7 like all others, but with a counter instead of
+/// Returns a request ID, a UUID version 7 like all others, but with a counter instead of
 /// randomness, which is not needed here.
 fn request_id(now: OffsetDateTime) -> HeaderValue {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    /// Distinguishes the ids of this server from those of other servers.
+    /// Distinguishes the IDs of this server from those of other servers.
     static OWN: LazyLock<[u8; 8]> = LazyLock::new(|| RandomState::new().hash_one(0).to_be_bytes());
     let milliseconds = u64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
     let count = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();

@@ -432,7 +432,7 @@ mod tests {
         let first = busy(&room, holder(1), 40).unwrap();
         assert_eq!(first.take(1), Err(Full));
         let second = busy(&room, holder(2), 30).unwrap();
-        assert_eq!(second.take(1), Err(Full), "it has as much as it leaves");
+        assert_eq!(second.take(1), Err(Full), "the party has as much as it leaves");
         let _third = busy(&room, holder(3), 15).unwrap();
         assert_eq!(first.take(1), Err(Full));
         let _fourth = busy(&room, holder(4), 7).unwrap();
@@ -505,7 +505,7 @@ mod tests {
         let crowd: Vec<_> = (0..30).map(|number| seat(&room, holder(number), 1)).collect();
         let crowd: Vec<_> = crowd.into_iter().map(Result::unwrap).collect();
         assert!(crowd[0].is_gone() && !crowd[29].is_gone());
-        assert!(seat(&room, holder(99), 2).is_err(), "nobody has as much");
+        assert!(seat(&room, holder(99), 2).is_err(), "no other party has as much");
         assert!(!crowd[29].is_gone());
     }
 

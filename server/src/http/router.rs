@@ -7,7 +7,7 @@
 //!
 //! | layer | console | API | verify, health | `/auth/forward` |
 //! |---|---|---|---|---|
-//! | `answer::finish`: request id, problems | ✓ | ✓ | ✓ | ✓ |
+//! | `answer::finish`: request ID, problems | ✓ | ✓ | ✓ | ✓ |
 //! | `host::check`: one host is named | ✓ | ✓ | ✓ but health | ✓ |
 //! | `headers::protect` | ✓ | ✓ | ✓ | |
 //! | catch panics | ✓ | ✓ | ✓ | ✓ |

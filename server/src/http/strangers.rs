@@ -308,7 +308,7 @@ mod tests {
         let turn = first.turn().await.unwrap();
         assert_eq!(second.turn().await.err().unwrap().problem().status, 503);
         drop(turn);
-        assert!(second.turn().await.is_err(), "the first one's answer was not read");
+        assert!(second.turn().await.is_err(), "the first response was not read");
         drop(first);
         guest(&strangers).turn().await.unwrap();
     }

@@ -465,7 +465,7 @@ mod tests {
             let For::Change(change) = change else { panic!("a change") };
             change.counts(10_000);
         }
-        assert!(answers.change(ONE, ONE).is_ok(), "the answers are smaller");
+        assert!(answers.change(ONE, ONE).is_ok(), "the responses are smaller");
         drop(begun);
         assert!(answers.sums().is_empty());
     }

@@ -59,7 +59,8 @@ pub(crate) fn warn_if_open(address: SocketAddr) {
     if !address.ip().is_loopback() {
         tracing::warn!(
             %address,
-            "whoever reaches this address reads the metrics: keep it within a private network"
+            "anyone who can reach this address can read the metrics: keep it within a private \
+             network"
         );
     }
 }
@@ -75,11 +76,11 @@ async fn metrics(State(source): State<Source>) -> Response {
 }
 
 async fn not_found() -> Response {
-    problem(ProblemCode::NotFound, "Here is only /metrics.")
+    problem(ProblemCode::NotFound, "This address serves only /metrics.")
 }
 
 async fn method_not_allowed() -> Response {
-    problem(ProblemCode::MethodNotAllowed, "Metrics are read by GET.")
+    problem(ProblemCode::MethodNotAllowed, "Read the metrics with GET.")
 }
 
 fn problem(code: ProblemCode, detail: &str) -> Response {

@@ -22,25 +22,25 @@ pub(super) fn render(
     text.one(
         "tessera_usage_queue_tokens",
         Kind::Gauge,
-        "Tokens whose uses wait to be written.",
+        "Tokens whose uses have not been written yet.",
         seen.usage_queue,
     );
     text.one(
         "tessera_usage_dropped_total",
         Kind::Counter,
-        "Uses that were never noted, for lack of room.",
+        "Uses that were not recorded, because the queue was full.",
         seen.usage_dropped,
     );
     text.one(
         "tessera_password_checks_total",
         Kind::Counter,
-        "Passwords that were hashed to sign somebody in, right or wrong.",
+        "Passwords that were hashed to check a sign-in, correct or not.",
         seen.snapshot.password_checks,
     );
     text.one(
         "tessera_sign_ins_throttled_total",
         Kind::Counter,
-        "Attempts to sign in that were refused unchecked, because there were too many.",
+        "Sign-in attempts that were refused without a check, because there were too many.",
         seen.snapshot.sign_ins_throttled,
     );
     let connections = "tessera_database_connections";
@@ -48,14 +48,14 @@ pub(super) fn render(
     text.sample(connections, &[("state", "idle")], seen.pool.idle);
     text.sample(connections, &[("state", "used")], seen.pool.used);
     let requests = "tessera_http_requests_total";
-    text.family(requests, Kind::Counter, "Requests of the managing API, by class of status.");
+    text.family(requests, Kind::Counter, "Requests to the managing API, by status class.");
     for (class, count) in traffic.counts() {
         text.sample(requests, &[("status", class)], count);
     }
     text.one(
         "process_start_time_seconds",
         Kind::Gauge,
-        "When the process started, in seconds since 1970.",
+        "Start time of the process, in seconds since 1970.",
         started_s,
     );
     if let Some(resident) = resident {
@@ -66,13 +66,13 @@ pub(super) fn render(
 
 fn build(text: &mut Text) {
     let name = "tessera_build_info";
-    text.family(name, Kind::Gauge, "Always 1; the label says which build runs.");
+    text.family(name, Kind::Gauge, "Always 1; the label names the running build.");
     text.sample(name, &[("version", env!("CARGO_PKG_VERSION"))], 1);
 }
 
 fn verifications(text: &mut Text, seen: &Observation) {
     let name = "tessera_verifications_total";
-    text.family(name, Kind::Counter, "Verifications answered, by code.");
+    text.family(name, Kind::Counter, "Verifications, by result code.");
     for (code, count) in &seen.snapshot.verifications {
         text.sample(name, &[("code", code.as_str())], count);
     }
@@ -85,7 +85,7 @@ fn verifications(text: &mut Text, seen: &Observation) {
     text.one(
         "tessera_cache_misses_total",
         Kind::Counter,
-        "Verifications whose facts were asked of the database.",
+        "Verifications whose facts were read from the database.",
         seen.snapshot.cache_misses,
     );
     text.one(
@@ -100,7 +100,8 @@ fn unknown(text: &mut Text, seen: &Observation) {
     text.one(
         "tessera_unknown_tokens_refused_total",
         Kind::Counter,
-        "Tokens that were not looked up, because too many before them from the same address were unknown.",
+        "Tokens that were not looked up, because too many earlier tokens from the same address \
+         were unknown.",
         seen.unknown_refused,
     );
 }
@@ -110,18 +111,19 @@ fn lease(text: &mut Text, seen: &Observation) {
         text.one(
             "tessera_lease_age_seconds",
             Kind::Gauge,
-            "Time since this server's lease was renewed.",
+            "Time since this server's lease was last renewed.",
             age.as_secs_f64(),
         );
     }
     text.one(
         "tessera_lease_valid",
         Kind::Gauge,
-        "1 while this server has a lease and may answer verifications; 0: it answers 503, or from memory within stale_grace.",
+        "1 if this server has a lease and may answer verifications; 0 if it answers 503, or from \
+         memory within stale_grace.",
         u8::from(seen.lease_valid),
     );
-    let help = "Time from the commit of a change that narrows access until every server had applied it, \
-                or its lease had run out.";
+    let help = "Time from the commit of a change that narrows access until every server has applied it \
+                or its lease has expired.";
     histogram(text, "tessera_revocation_seconds", help, &seen.snapshot.revocations);
 }
 
@@ -227,6 +229,6 @@ mod tests {
                 assert!(value.parse::<f64>().is_ok(), "{line}");
             }
         }
-        assert!(!text.contains("process_resident_memory_bytes"), "unknown is not 0");
+        assert!(!text.contains("process_resident_memory_bytes"), "an unknown value is not 0");
     }
 }

@@ -62,7 +62,7 @@ impl Account {
             return Ok(None);
         }
         let Some(library) = nss_wrapper() else { return Ok(None) };
-        fs::create_dir_all(scratch).map_err(PostgresError::io("make the folder", scratch))?;
+        fs::create_dir_all(scratch).map_err(PostgresError::io("create the folder", scratch))?;
         let (passwd, group) = (scratch.join("nss_passwd"), scratch.join("nss_group"));
         let line = format!("tessera:x:{}:{}:Tessera:/:/usr/sbin/nologin\n", self.uid, self.gid);
         fs::write(&passwd, format!("{users}{line}"))
@@ -88,7 +88,7 @@ impl Account {
     pub(super) fn own(&self, path: &Path) -> Result<(), PostgresError> {
         if self.switch {
             chown(path, Some(self.uid), Some(self.gid))
-                .map_err(PostgresError::io("hand over to the database's user", path))?;
+                .map_err(PostgresError::io("change the owner of", path))?;
         }
         Ok(())
     }
@@ -135,7 +135,7 @@ pub(crate) fn obstacle(folder: &Path) -> Option<String> {
     let account = Account::choose().ok().filter(|account| account.switch)?;
     let closed = account.closed_on_way(folder)?;
     Some(format!(
-        "PostgreSQL runs as the user {} here, who may not pass through {}",
+        "PostgreSQL runs as the user {} here, which cannot enter the folder {}",
         account.name,
         closed.display()
     ))

@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(choose(vec![found(17), found(15)], made_by.clone()).unwrap(), found(15));
         let message = choose(vec![found(17), found(16)], made_by).unwrap_err().to_string();
         assert!(
-            message.contains("made by PostgreSQL 15, but only PostgreSQL 16 and PostgreSQL 17"),
+            message.contains("created by PostgreSQL 15, but only PostgreSQL 16 and PostgreSQL 17"),
             "{message}"
         );
     }

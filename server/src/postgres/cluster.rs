@@ -62,7 +62,7 @@ fn make_blocking(
             // the socket either. See process.rs for who can reach the socket.
             write_access_rules(&draft, account)?;
             return fs::rename(&draft, &folder.cluster)
-                .map_err(PostgresError::io("rename to its final name", &draft));
+                .map_err(PostgresError::io("rename", &draft));
         }
         refused = Some(failure("initdb", &output));
     }
@@ -103,7 +103,7 @@ fn fresh(draft: &Path, account: &Account) -> Result<(), PostgresError> {
     fs::DirBuilder::new()
         .mode(0o700)
         .create(draft)
-        .map_err(PostgresError::io("make the folder", draft))?;
+        .map_err(PostgresError::io("create the folder", draft))?;
     account.own(draft)
 }
 
@@ -172,7 +172,7 @@ fn create_database(
 /// Writes access rules that accept only the socket and only Tessera's roles. This happens at every
 /// start, because version 0.1 created databases with only one role.
 pub(super) fn write_access_rules(cluster: &Path, account: &Account) -> Result<(), PostgresError> {
-    const RULES: &str = "# Written by Tessera. The folder of the socket is what keeps others out.\n\
+    const RULES: &str = "# Written by Tessera. The mode of the socket's folder keeps other users out.\n\
                          local  all          tessera         trust\n\
                          local  tessera      tessera_owner   trust\n\
                          local  tessera      tessera_server  trust\n\
@@ -190,7 +190,7 @@ pub(super) fn write_access_rules(cluster: &Path, account: &Account) -> Result<()
         .map_err(PostgresError::io("write", &draft))?;
     file.write_all(RULES.as_bytes()).map_err(PostgresError::io("write", &draft))?;
     account.own(&draft)?;
-    fs::rename(&draft, &path).map_err(PostgresError::io("rename to its final name", &draft))
+    fs::rename(&draft, &path).map_err(PostgresError::io("rename", &draft))
 }
 
 /// Returns a command that runs a PostgreSQL program as the right user, without environment
@@ -221,6 +221,6 @@ fn failure(program: &'static str, output: &Output) -> PostgresError {
         said.lines().map(str::trim).filter(|line| !line.is_empty()).find(|line| {
             ["error", "FATAL", "PANIC", "ERROR"].iter().any(|word| line.contains(word))
         });
-    let said = telling.or_else(|| said.lines().next_back()).unwrap_or("it said nothing").trim();
+    let said = telling.or_else(|| said.lines().next_back()).unwrap_or("it printed nothing").trim();
     PostgresError::Program { program, said: format!("{said} ({})", output.status) }
 }

@@ -11,8 +11,8 @@ pub(crate) enum PostgresError {
     #[error(
         "PostgreSQL's programs initdb and postgres were not found ({searched}); install them \
          (Debian, Ubuntu: apt-get install postgresql; Fedora: dnf install postgresql-server; \
-         macOS: brew install postgresql@17), name their folder with --postgres-bin-dir, \
-         or use a database of your own with TESSERA_DATABASE_URL"
+         macOS: brew install postgresql@17), pass their folder with --postgres-bin-dir, \
+         or use your own database with TESSERA_DATABASE_URL"
     )]
     NoBinaries {
         /// The places that were searched.
@@ -20,14 +20,14 @@ pub(crate) enum PostgresError {
     },
     /// The configured folder does not contain the programs.
     #[error(
-        "postgres_bin_dir {} does not hold PostgreSQL's programs initdb and postgres; install them (Debian, Ubuntu: \
+        "postgres_bin_dir {} does not contain PostgreSQL's programs initdb and postgres; install them (Debian, Ubuntu: \
          apt-get install postgresql; Fedora: dnf install postgresql-server; macOS: brew install postgresql@17), \
-         or leave the setting out to have them searched for",
+         or remove the setting, so that Tessera searches for them",
         .0.display()
     )]
     NotThere(PathBuf),
     /// The programs are too old.
-    #[error("PostgreSQL {found} in {} is too old: {minimum} or later is needed", folder.display())]
+    #[error("PostgreSQL {found} in {} is too old: version {minimum} or later is required", folder.display())]
     TooOld {
         /// The newest version found.
         found: u32,
@@ -37,8 +37,8 @@ pub(crate) enum PostgresError {
     },
     /// The data folder belongs to another version.
     #[error(
-        "the database in {} was made by PostgreSQL {wanted}, but only {found} was found; install \
-         PostgreSQL {wanted} beside it (or name its folder with --postgres-bin-dir), or upgrade the \
+        "the database in {} was created by PostgreSQL {wanted}, but only {found} was found; install \
+         PostgreSQL {wanted} as well (or pass its folder with --postgres-bin-dir), or upgrade the \
          database with pg_upgrade", folder.display()
     )]
     OtherVersion {
@@ -55,20 +55,20 @@ pub(crate) enum PostgresError {
     /// The process is root, and there is no other user to run the database.
     #[error(
         "PostgreSQL refuses to run as root, and this machine has neither a user postgres nor a user \
-         nobody to run it as; start Tessera as another user, or use TESSERA_DATABASE_URL"
+         nobody that could run it; start Tessera as another user, or use TESSERA_DATABASE_URL"
     )]
     NoAccount,
     /// The user ID has no name.
     #[error(
-        "the user id {uid} has no name in /etc/passwd, and PostgreSQL's initdb needs one; install \
+        "the user ID {uid} has no name in /etc/passwd, and PostgreSQL's initdb needs one; install \
          libnss-wrapper (Debian) or nss_wrapper (Fedora), add a line (echo 'tessera:x:{uid}:{gid}::/:/sbin/nologin' \
-         >> /etc/passwd), or use a database of your own with TESSERA_DATABASE_URL"
+         >> /etc/passwd), or use your own database with TESSERA_DATABASE_URL"
     )]
     NamelessUser { uid: u32, gid: u32 },
     /// The process is root, and the other user cannot reach the data folder.
     #[error(
-        "PostgreSQL refuses to run as root and so runs as the user {user}, who may not pass through \
-         {}; choose a folder of the system, such as --data-dir {}, or let others pass: chmod o+x {}",
+        "PostgreSQL refuses to run as root, so it runs as the user {user}, which cannot enter the folder \
+         {}; choose a system folder, such as --data-dir {}, or let other users enter: chmod o+x {}",
         closed.display(), crate::config::SYSTEM_DATA_DIR, closed.display()
     )]
     ClosedWay {
@@ -77,7 +77,7 @@ pub(crate) enum PostgresError {
         closed: PathBuf,
     },
     /// The folder belongs to another user.
-    #[error("{} belongs to another user or is open to others; remove it, or choose a shorter --data-dir", .0.display())]
+    #[error("{} belongs to another user or is not a folder; remove it, or choose a shorter --data-dir", .0.display())]
     ForeignFolder(PathBuf),
     /// A file or folder cannot be used.
     #[error("cannot {doing} {}: {cause}", path.display())]
@@ -97,7 +97,7 @@ pub(crate) enum PostgresError {
         said: String,
     },
     /// PostgreSQL exited during its start.
-    #[error("PostgreSQL ended while starting: {said} (see {})", log.display())]
+    #[error("PostgreSQL exited during its start: {said} (see {})", log.display())]
     Ended {
         /// Its last message.
         said: String,
@@ -105,7 +105,7 @@ pub(crate) enum PostgresError {
         log: PathBuf,
     },
     /// Its roles cannot be created.
-    #[error("the roles of the embedded database cannot be prepared: {0}")]
+    #[error("cannot prepare the roles of the embedded database: {0}")]
     Roles(String),
     /// A postmaster that outlived its Tessera process does not stop.
     #[error(
@@ -117,8 +117,8 @@ pub(crate) enum PostgresError {
     },
     /// Another process should be running the database, but is not.
     #[error(
-        "another Tessera process uses the data folder {}, but no database answers there; if that \
-         server uses a database of its own, give this command the same TESSERA_DATABASE_URL",
+        "another Tessera process uses the data folder {}, but no database is running there; if that \
+         server uses its own database, run this command with the same TESSERA_DATABASE_URL",
         .0.display()
     )]
     NotReady(PathBuf),

@@ -50,10 +50,10 @@ impl Folder {
         match fs::read_to_string(&path) {
             Ok(text) => match text.trim().split('.').next().and_then(|major| major.parse().ok()) {
                 Some(version) => Ok(Some((self.cluster.clone(), version))),
-                None => Err(self.strange("its PG_VERSION is no number")),
+                None => Err(self.strange("its PG_VERSION is not a number")),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.cluster.exists() => {
-                Err(self.strange("it has no PG_VERSION; move it away to begin anew"))
+                Err(self.strange("it has no PG_VERSION; move it away to start over"))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(PostgresError::io("read", &path)(error)),
@@ -65,11 +65,11 @@ impl Folder {
         match fs::DirBuilder::new().mode(0o700).create(&self.socket) {
             Ok(()) => return account.own(&self.socket),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(PostgresError::io("make the folder", &self.socket)(error)),
+            Err(error) => return Err(PostgresError::io("create the folder", &self.socket)(error)),
         }
         // Below /tmp, any user could have created a folder or a link with this name.
         let found = fs::symlink_metadata(&self.socket)
-            .map_err(PostgresError::io("look at", &self.socket))?;
+            .map_err(PostgresError::io("inspect", &self.socket))?;
         let root_left_it =
             account.uid != found.uid() && found.uid() == rustix::process::geteuid().as_raw();
         if !found.is_dir() || !(root_left_it || found.uid() == account.uid) {
@@ -87,7 +87,7 @@ impl Folder {
     /// folder writable for the group, and PostgreSQL refuses to start with such a folder.
     pub(super) fn repair(&self, account: &Account) -> Result<(), PostgresError> {
         let found = fs::symlink_metadata(&self.cluster)
-            .map_err(PostgresError::io("look at", &self.cluster))?;
+            .map_err(PostgresError::io("inspect", &self.cluster))?;
         if found.is_dir() && found.uid() == account.uid {
             make_private(&self.cluster, found.mode())?;
         }
@@ -106,11 +106,11 @@ fn make_private(folder: &Path, mode: u32) -> Result<(), PostgresError> {
         return Ok(());
     }
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
-        .map_err(PostgresError::io("make private", folder))?;
+        .map_err(PostgresError::io("change the mode of", folder))?;
     tracing::warn!(
         folder = %folder.display(),
         mode = format!("{:o}", mode & 0o7777),
-        "other users could enter this folder; its mode is 700 again"
+        "other users could enter this folder; its mode was reset to 700"
     );
     Ok(())
 }

@@ -135,7 +135,7 @@ impl Embedded {
         for _ in 0..(LEFTOVERS.as_millis() / PAUSE.as_millis()) {
             match Process::start(self, progress).await {
                 Err(PostgresError::Ended { said, .. }) if said.contains("shared memory block") => {
-                    tracing::info!("waiting for processes of an earlier PostgreSQL to end");
+                    tracing::info!("waiting for processes of an earlier PostgreSQL to exit");
                     sleep(PAUSE).await;
                 }
                 started => return started,

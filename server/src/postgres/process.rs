@@ -86,7 +86,7 @@ impl Process {
                 return Ok(process);
             }
             if !told && started.elapsed() > QUIET {
-                progress("Waiting for PostgreSQL to recover what an earlier end left unfinished");
+                progress("Waiting for PostgreSQL to recover from an unclean shutdown");
                 told = true;
             }
             sleep(POLL).await;
@@ -110,7 +110,10 @@ impl Process {
             if timeout(FAST, self.child.wait()).await.is_ok() {
                 return;
             }
-            tracing::warn!("PostgreSQL does not stop; its next start will recover");
+            tracing::warn!(
+                "PostgreSQL did not stop in time and is shut down immediately; its next start will \
+                 recover"
+            );
         }
         self.signal(Signal::QUIT);
         if timeout(IMMEDIATE, self.child.wait()).await.is_err() {

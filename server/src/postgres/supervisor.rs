@@ -51,7 +51,7 @@ async fn supervise(embedded: Embedded, mut process: Process, mut stop: oneshot::
         tokio::select! {
             status = process.wait() => {
                 let status = status.map_or_else(|| "unknown".to_owned(), |status| status.to_string());
-                tracing::error!(%status, "PostgreSQL ended; starting it again");
+                tracing::error!(%status, "PostgreSQL exited; restarting it");
             }
             haste = &mut stop => {
                 process.stop(haste.unwrap_or(Haste::Fast)).await;
@@ -78,10 +78,10 @@ async fn restart(embedded: &Embedded) -> Process {
         };
         match attempt.await {
             Ok(process) => {
-                tracing::info!("PostgreSQL runs again");
+                tracing::info!("PostgreSQL is running again");
                 return process;
             }
-            Err(error) => tracing::error!(%error, "PostgreSQL does not start; trying again"),
+            Err(error) => tracing::error!(%error, "PostgreSQL did not start; retrying"),
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -272,7 +272,7 @@ async fn only_health(request: axum::extract::Request, next: Next) -> Response {
     } else {
         super::gate::try_later(
             ProblemCode::Busy,
-            "All connections that Tessera can serve are in use. Nothing was changed; try again.",
+            "All connections that Tessera can serve are in use. Nothing was changed. Try again.",
         )
     };
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -18,7 +18,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 const AGAIN_S: u64 = 2;
 const PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
     <meta name=\"viewport\" content=\"width=device-width\"><title>Tessera is starting</title>\
-    <h1>Tessera is starting</h1><p>It is waiting for its database. This page tries again by itself.</p></html>";
+    <h1>Tessera is starting</h1><p>It is waiting for its database. This page reloads automatically.</p></html>";
 
 /// The gate, which is open or closed.
 #[derive(Clone, Debug)]
@@ -66,7 +66,8 @@ fn page() -> Response {
 }
 
 fn problem() -> Response {
-    let detail = "Tessera is starting and waits for its database. Nothing was changed; try again.";
+    let detail =
+        "Tessera is starting and waiting for its database. Nothing was changed. Try again.";
     try_later(ProblemCode::Unavailable, detail)
 }
 

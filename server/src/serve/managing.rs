@@ -109,7 +109,7 @@ impl Managing {
             Ok(response) => response,
             // A panic became a response earlier, so the server is stopping.
             Err(_) => {
-                ApiError::new(ProblemCode::Unavailable, "Tessera is stopping.").into_response()
+                ApiError::new(ProblemCode::Unavailable, "Tessera is shutting down.").into_response()
             }
         }
     }

@@ -91,11 +91,11 @@ fn bind_reason(flag: &str, address: SocketAddr, cause: &io::Error) -> String {
         io::ErrorKind::AddrInUse => {
             let mut other = address;
             other.set_port(address.port().checked_add(1).unwrap_or(3000));
-            format!("another program uses that port; choose another, such as {flag} {other}")
+            format!("another program uses this port; choose another port, such as {flag} {other}")
         }
-        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "this machine does not have this address".to_owned(),
         io::ErrorKind::PermissionDenied => {
-            "this user may not use that port; choose one above 1023".to_owned()
+            "this user may not use this port; choose a port above 1023".to_owned()
         }
         _ => cause.to_string(),
     }
@@ -176,7 +176,7 @@ pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> 
             // it.
             follower.stop().await;
             if timeout(CLOSE, authority.leave_replicas()).await.is_err() {
-                tracing::debug!("the replica's row stays until others remove it");
+                tracing::debug!("this replica's row stays until another replica removes it");
             }
             ended
         }
@@ -189,11 +189,11 @@ pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> 
             let _ = (server.await, watched.await);
             // A database connection that lost its network may never close by itself.
             if timeout(CLOSE, authority.close()).await.is_err() {
-                tracing::warn!("the database has not confirmed the end of all connections");
+                tracing::warn!("the database did not confirm that all connections were closed");
             }
         } => false,
         signal = signals.recv() => {
-            tracing::warn!(signal, "stopping at once");
+            tracing::warn!(signal, "stopping immediately");
             true
         }
     };

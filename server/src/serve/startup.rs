@@ -57,7 +57,8 @@ pub(super) fn announce(config: &Config, address: SocketAddr, socket: Option<&Pat
     if config.public_url.scheme() == "http" && !is_loopback(&config.public_url) {
         tracing::warn!(
             public_url = config.public_origin(),
-            "passwords and tokens cross the network unprotected: put a proxy with HTTPS before Tessera and set public_url"
+            "passwords and tokens cross the network unencrypted: put an HTTPS reverse proxy in \
+             front of Tessera and set public_url"
         );
     }
 }
@@ -77,7 +78,7 @@ pub(super) async fn bring_up(
             let _ = output::line(line);
         };
         *database = Database::Running(embedded.as_ref().clone().start(tell).await?);
-        tracing::info!(version, "the embedded PostgreSQL runs");
+        tracing::info!(version, "the embedded PostgreSQL is running");
     }
     let place = config
         .database_url
@@ -111,7 +112,8 @@ pub(super) async fn bring_up(
                 tracing::error!(database = %place, cause = %describe(&error), "waiting for the database");
                 if !told {
                     let _ = output::line(&format!(
-                        "Waiting for the database {place}: it cannot be reached; trying again until it can"
+                        "Waiting for the database {place}: it cannot be reached; retrying until it \
+                         can"
                     ));
                     told = true;
                 }
@@ -140,7 +142,7 @@ async fn warn_of_risks(authority: &Authority) {
 pub(super) fn welcome(link: Option<&SetupSecret>, config: &Config) {
     let origin = config.public_origin();
     if let Some(secret) = link {
-        let _ = output::line("Open this link to set Tessera up (it works once, within 24 hours):");
+        let _ = output::line("Open this link to set up Tessera (it works once, within 24 hours):");
         let _ = output::line(&format!("    {origin}/setup/{}", secret.expose()));
     }
     let _ = output::line(&format!("Ready: {origin}"));

@@ -583,7 +583,7 @@ mod tests {
         kept.push(unread(&other, 4));
         kept.push(begin(&newcomer, 3));
         let leaving = || [&one, &again, &other, &newcomer].map(|one| one.unsent().leaving());
-        assert!(newcomer.begin().is_none(), "what is on its way is not unread");
+        assert!(newcomer.begin().is_none(), "responses in progress are not unread");
         rank(&streams);
         assert_eq!(leaving(), [0; 4]);
         kept.push(begin(&newcomer, 1));
@@ -630,7 +630,7 @@ mod tests {
         assert_eq!(more.len(), 5);
         kept.push(more);
         drop((kept, one, again, asks));
-        assert!(begin(&of(2), 11).len() == 10, "what was left counts no more");
+        assert!(begin(&of(2), 11).len() == 10, "closed connections no longer count");
     }
 
     /// A request examines few connections, however many exist.

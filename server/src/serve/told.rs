@@ -117,14 +117,12 @@ fn with_reason(bytes: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let (code, detail) = match head.get(9..12)? {
-        "414" => (ProblemCode::UriTooLong, "The address of the request is too long."),
+        "414" => (ProblemCode::UriTooLong, "The URL of the request is too long."),
         "431" => (
             ProblemCode::HeadersTooLarge,
             "The request has more than 100 headers, or headers that are too long.",
         ),
-        _ => {
-            (ProblemCode::MalformedRequest, "This is not a request that HTTP/1.1 knows (RFC 9112).")
-        }
+        _ => (ProblemCode::MalformedRequest, "This is not a valid HTTP/1.1 request (RFC 9112)."),
     };
     let body = serde_json::to_string(&Problem::new(code, detail)).ok()?;
     let date = lines().find(|line| line.to_ascii_lowercase().starts_with("date:"));

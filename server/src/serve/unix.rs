@@ -43,11 +43,14 @@ pub(crate) struct UnixError {
 
 #[derive(Debug, Error)]
 enum Reason {
-    #[error("another program listens on it; stop that, or choose another path by --listen-unix")]
+    #[error(
+        "another program listens on it; stop that program, or choose another path with \
+         --listen-unix"
+    )]
     Live,
-    #[error("the file is there and is no socket; remove it, or choose another path")]
+    #[error("the file exists and is not a socket; remove it, or choose another path")]
     NoSocket,
-    #[error("the folder {} is not there", .0.display())]
+    #[error("the folder {} does not exist", .0.display())]
     NoFolder(PathBuf),
     #[error("another program holds a lock on the folder {}", .0.display())]
     Locked(PathBuf),
@@ -226,11 +229,11 @@ mod tests {
                 "folder" => fs::create_dir(&path).unwrap(),
                 _ => std::os::unix::fs::symlink("s", &path).unwrap(),
             }
-            assert!(refused(&path).await.contains("is no socket"), "{file}");
+            assert!(refused(&path).await.contains("is not a socket"), "{file}");
             assert!(fs::symlink_metadata(&path).is_ok(), "{file}");
         }
         let nowhere = folder.path().join("nowhere/s");
-        assert!(refused(&nowhere).await.contains("nowhere is not there"));
+        assert!(refused(&nowhere).await.contains("nowhere does not exist"));
     }
 
     #[tokio::test]

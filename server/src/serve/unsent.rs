@@ -300,7 +300,7 @@ mod tests {
         }
         since.works(&unsent);
         since.moved(&unsent);
-        assert!(unsent.is_making(), "an earlier piece that was taken says nothing about the next");
+        assert!(unsent.is_making(), "progress of an earlier piece does not count for the next");
     }
 
     #[test]

@@ -46,10 +46,10 @@ use crate::http::{
 #[openapi(
     info(
         title = "Tessera for clients of Devo",
-        description = "The API of Devo for tokens, over Tessera's own.\n\nThe bearer's token needs the scope `tokens:write` of the audience `tessera`, `tokens:reveal` to read values again, and whatever it shall put on tokens."
+        description = "Devo's API for tokens, served by Tessera.\n\nThe calling token needs the scope `tokens:write` of the audience `tessera`, `tokens:reveal` to read values again, and every scope that it puts on tokens."
     ),
     components(schemas(shapes::ErrorBody)),
-    tags((name = "Tokens", description = "Make, list, show, switch, rename and delete tokens."))
+    tags((name = "Tokens", description = "Create, list, show, enable, disable, rename and delete tokens."))
 )]
 pub(super) struct Document;
 
@@ -98,7 +98,7 @@ fn refused(error: ServiceError) -> ApiError {
     path = "/ws/accounts/{account}/credentials/tokens",
     operation_id = "createToken",
     tag = "Tokens",
-    params(("account" = String, Path, description = "The domain: a workspace's whole slug", example = "child@parent")),
+    params(("account" = String, Path, description = "The domain: the whole slug of a workspace", example = "child@parent")),
     request_body = NewToken,
     responses((status = 200, description = "The token, with its value", body = TokenBody), Errors),
 )]
@@ -141,7 +141,7 @@ fn draft(body: NewToken) -> Result<TokenDraft, ApiError> {
     path = "/ws/accounts/{account}/credentials/tokens",
     operation_id = "listTokens",
     tag = "Tokens",
-    params(("account" = String, Path, description = "The domain: a workspace's whole slug", example = "child@parent")),
+    params(("account" = String, Path, description = "The domain: the whole slug of a workspace", example = "child@parent")),
     responses((status = 200, description = "The tokens", body = Vec<TokenBody>), Errors),
 )]
 async fn list_tokens(
@@ -172,7 +172,7 @@ async fn list_tokens(
     operation_id = "showToken",
     tag = "Tokens",
     params(
-        ("account" = String, Path, description = "The domain: a workspace's whole slug", example = "child@parent"),
+        ("account" = String, Path, description = "The domain: the whole slug of a workspace", example = "child@parent"),
         ("id" = i64, Path, description = "The token's number", example = 1),
     ),
     responses((status = 200, description = "The token, with its value", body = TokenBody), Errors),
@@ -199,10 +199,10 @@ async fn show_token(
     operation_id = "enableToken",
     tag = "Tokens",
     params(
-        ("account" = String, Path, description = "The domain: a workspace's whole slug", example = "child@parent"),
+        ("account" = String, Path, description = "The domain: the whole slug of a workspace", example = "child@parent"),
         ("id" = i64, Path, description = "The token's number", example = 1),
     ),
-    responses((status = 200, description = "The token as it is now", body = TokenBody), Errors),
+    responses((status = 200, description = "The token after the change", body = TokenBody), Errors),
 )]
 async fn enable_token(
     State(state): State<AppState>,
@@ -223,10 +223,10 @@ async fn enable_token(
     operation_id = "disableToken",
     tag = "Tokens",
     params(
-        ("account" = String, Path, description = "The domain: a workspace's whole slug", example = "child@parent"),
+        ("account" = String, Path, description = "The domain: the whole slug of a workspace", example = "child@parent"),
         ("id" = i64, Path, description = "The token's number", example = 1),
     ),
-    responses((status = 200, description = "The token as it is now", body = TokenBody), Errors),
+    responses((status = 200, description = "The token after the change", body = TokenBody), Errors),
 )]
 async fn disable_token(
     State(state): State<AppState>,
@@ -244,11 +244,11 @@ async fn disable_token(
     operation_id = "renameToken",
     tag = "Tokens",
     params(
-        ("account" = String, Path, description = "The domain: a workspace's whole slug", example = "child@parent"),
+        ("account" = String, Path, description = "The domain: the whole slug of a workspace", example = "child@parent"),
         ("id" = i64, Path, description = "The token's number", example = 1),
     ),
     request_body = NewName,
-    responses((status = 200, description = "The token as it is now", body = TokenBody), Errors),
+    responses((status = 200, description = "The token after the change", body = TokenBody), Errors),
 )]
 async fn rename_token(
     State(state): State<AppState>,
@@ -271,10 +271,10 @@ async fn rename_token(
     operation_id = "deleteToken",
     tag = "Tokens",
     params(
-        ("account" = String, Path, description = "The domain: a workspace's whole slug", example = "child@parent"),
+        ("account" = String, Path, description = "The domain: the whole slug of a workspace", example = "child@parent"),
         ("id" = i64, Path, description = "The token's number", example = 1),
     ),
-    responses((status = 204, description = "The token is deleted"), Errors),
+    responses((status = 204, description = "The token was deleted"), Errors),
 )]
 async fn delete_token(
     State(state): State<AppState>,

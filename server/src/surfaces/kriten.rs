@@ -58,8 +58,9 @@ const AUDIENCES: [&str; 2] = ["default", "tessera"];
 #[derive(OpenApi)]
 #[openapi(info(
     title = "Tessera for clients of Kriten",
-    description = "The API of Kriten for tokens, over Tessera's own. Send the header `Token` with a token, or \
-        `Authorization: Bearer` with what `/api/v1/login` answers; where both come, the token counts."
+    description = "Kriten's API for tokens, served by Tessera. Send the `Token` header with a token, or \
+        `Authorization: Bearer` with the session token that `/api/v1/login` returns. If a request \
+        has both, the `Token` header is used."
 ))]
 pub(super) struct Document;
 
@@ -99,9 +100,9 @@ pub(super) fn envelope(problem: &Problem) -> (StatusCode, Value) {
     operation_id = "listApiTokens",
     tag = "api_tokens",
     responses(
-        (status = 200, description = "The tokens that act as the caller's user, the oldest first",
+        (status = 200, description = "The tokens that act as the caller's user, oldest first",
             body = Vec<Shown>,
-            headers(("Content-Range" = String, description = "How many there are"))),
+            headers(("Content-Range" = String, description = "The number of tokens"))),
         Errors,
     ),
 )]
@@ -124,9 +125,9 @@ async fn list_api_tokens(
     operation_id = "listAllApiTokens",
     tag = "api_tokens",
     responses(
-        (status = 200, description = "Every token of the workspace, the oldest first",
+        (status = 200, description = "All tokens of the workspace, oldest first",
             body = Vec<Shown>,
-            headers(("Content-Range" = String, description = "How many there are"))),
+            headers(("Content-Range" = String, description = "The number of tokens"))),
         Errors,
     ),
 )]
@@ -153,14 +154,14 @@ async fn list_all_api_tokens(
 
 /// Create a token
 ///
-/// The response contains the token's value as `key`, only this once.
+/// The response contains the token's value as `key`, which is shown only once.
 #[utoipa::path(
     post,
     path = "/api/v1/api_tokens",
     operation_id = "createApiToken",
     tag = "api_tokens",
     request_body = New,
-    responses((status = 200, description = "The token was made", body = Created), Errors),
+    responses((status = 200, description = "The token was created", body = Created), Errors),
 )]
 async fn create_api_token(
     State(state): State<AppState>,
@@ -170,16 +171,16 @@ async fn create_api_token(
     create(&state, &context, new).await
 }
 
-/// Create a token, by PUT
+/// Create a token with PUT
 ///
-/// The same as by POST.
+/// The same as with POST.
 #[utoipa::path(
     put,
     path = "/api/v1/api_tokens",
     operation_id = "putApiToken",
     tag = "api_tokens",
     request_body = New,
-    responses((status = 200, description = "The token was made", body = Created), Errors),
+    responses((status = 200, description = "The token was created", body = Created), Errors),
 )]
 async fn put_api_token(
     State(state): State<AppState>,
@@ -195,7 +196,7 @@ async fn put_api_token(
     path = "/api/v1/api_tokens/{id}",
     operation_id = "getApiToken",
     tag = "api_tokens",
-    params(("id" = Uuid, Path, description = "The token's id")),
+    params(("id" = Uuid, Path, description = "The token's ID")),
     responses((status = 200, description = "The token, without its value", body = Shown), Errors),
 )]
 async fn get_api_token(
@@ -215,9 +216,9 @@ async fn get_api_token(
     path = "/api/v1/api_tokens/{id}",
     operation_id = "updateApiToken",
     tag = "api_tokens",
-    params(("id" = Uuid, Path, description = "The token's id")),
+    params(("id" = Uuid, Path, description = "The token's ID")),
     request_body = Change,
-    responses((status = 200, description = "The token as it is now", body = Shown), Errors),
+    responses((status = 200, description = "The token after the change", body = Shown), Errors),
 )]
 async fn update_api_token(
     State(state): State<AppState>,
@@ -228,17 +229,17 @@ async fn update_api_token(
     update(&state, &context, id, change).await
 }
 
-/// Change a token, by PUT
+/// Change a token with PUT
 ///
-/// The same as by PATCH.
+/// The same as with PATCH.
 #[utoipa::path(
     put,
     path = "/api/v1/api_tokens/{id}",
     operation_id = "replaceApiToken",
     tag = "api_tokens",
-    params(("id" = Uuid, Path, description = "The token's id")),
+    params(("id" = Uuid, Path, description = "The token's ID")),
     request_body = Change,
-    responses((status = 200, description = "The token as it is now", body = Shown), Errors),
+    responses((status = 200, description = "The token after the change", body = Shown), Errors),
 )]
 async fn replace_api_token(
     State(state): State<AppState>,
@@ -257,8 +258,8 @@ async fn replace_api_token(
     path = "/api/v1/api_tokens/{id}",
     operation_id = "deleteApiToken",
     tag = "api_tokens",
-    params(("id" = Uuid, Path, description = "The token's id")),
-    responses((status = 200, description = "The token is deleted", body = Deleted), Errors),
+    params(("id" = Uuid, Path, description = "The token's ID")),
+    responses((status = 200, description = "The token was deleted", body = Deleted), Errors),
 )]
 async fn delete_api_token(
     State(state): State<AppState>,
@@ -280,7 +281,7 @@ async fn create(
     let tokens = state.authority.tokens();
     let offered = tokens.offer(context, &workspace, &audiences).await?;
     if offered.is_empty() {
-        return Err(ServiceError::Forbidden("You may put no scope on tokens.").into());
+        return Err(ServiceError::Forbidden("You may not put any scope on tokens.").into());
     }
     let grants = offered.iter().map(|(audience, scopes)| {
         (audience.to_string(), scopes.iter().map(ToString::to_string).collect())

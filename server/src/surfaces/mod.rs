@@ -57,7 +57,7 @@ pub(crate) enum Dialect {
 
 /// The error for a product without an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("no such surface: there are devo, kriten and robust-intelligence")]
+#[error("must be devo, kriten or robust-intelligence")]
 pub(crate) struct UnknownDialect;
 
 impl Dialect {

@@ -51,12 +51,12 @@ pub(super) use errors::envelope;
 #[openapi(
     info(
         title = "Tessera for clients of Robust Intelligence",
-        description = "The API of Robust Intelligence for API tokens, over Tessera's own. The token that asks needs the scope `tokens:write` of the audience `tessera`."
+        description = "Robust Intelligence's API for API tokens, served by Tessera. The calling token needs the scope `tokens:write` of the audience `tessera`."
     ),
     components(schemas(errors::ErrorBody)),
     tags(
-        (name = "User", description = "Make, list and delete API tokens."),
-        (name = "Cluster", description = "What the SDK's client asks when it is made."),
+        (name = "User", description = "Create, list and delete API tokens."),
+        (name = "Cluster", description = "Operations that the SDK's client calls when it is created."),
     )
 )]
 pub(super) struct Document;
@@ -115,14 +115,15 @@ fn refused(error: ServiceError) -> ApiError {
 
 /// Create an API token
 ///
-/// It may do what the calling token may do. The response contains its text, only this once.
+/// It may do what the calling token may do. The response contains its text, which is shown only
+/// once.
 #[utoipa::path(
     post,
     path = "/v1/users/api-tokens",
     operation_id = "CreateAPIToken",
     tag = "User",
     request_body = NewToken,
-    responses((status = 200, description = "The token's id and its text", body = CreatedBody), Errors),
+    responses((status = 200, description = "The token's ID and its text", body = CreatedBody), Errors),
 )]
 async fn create_api_token(
     State(state): State<AppState>,
@@ -164,7 +165,7 @@ fn draft(body: NewToken, asks: &Facts) -> Result<TokenDraft, ApiError> {
     operation_id = "ListAPITokens",
     tag = "User",
     params(ListQuery),
-    responses((status = 200, description = "A page", body = TokenListBody), Errors),
+    responses((status = 200, description = "A page of tokens", body = TokenListBody), Errors),
 )]
 async fn list_api_tokens(
     State(state): State<AppState>,
@@ -202,8 +203,8 @@ async fn list_api_tokens(
     path = "/v1/users/api-tokens/{id}",
     operation_id = "DeleteAPIToken",
     tag = "User",
-    params(("id" = Uuid, Path, description = "The token's id")),
-    responses((status = 200, description = "The token is deleted", body = Empty), Errors),
+    params(("id" = Uuid, Path, description = "The token's ID")),
+    responses((status = 200, description = "The token was deleted", body = Empty), Errors),
 )]
 async fn delete_api_token(
     State(state): State<AppState>,
@@ -222,7 +223,7 @@ async fn delete_api_token(
     path = "/v1/rime-info",
     operation_id = "GetRIMEInfo",
     tag = "Cluster",
-    responses((status = 200, description = "What answers here", body = InfoBody), Errors),
+    responses((status = 200, description = "The server's name and version", body = InfoBody), Errors),
 )]
 async fn rime_info(caller: Caller) -> Result<Json<InfoBody>, ApiError> {
     Ok(Json(InfoBody::to(caller.facts()?)))

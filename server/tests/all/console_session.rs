@@ -190,15 +190,17 @@ fn proxy_that_is_not_trusted_is_named_by_the_log_and_the_doctor() {
         .form(&right);
     browser.send(request).expect(303);
     let told = doctor();
-    assert!(told.contains("through 127.0.0.1, which trusted_proxies does not name"), "{told}");
-    until("the log to name it", || server.stderr().contains("set trusted_proxies").then_some(()));
+    assert!(told.contains("through 127.0.0.1, which is not in trusted_proxies"), "{told}");
+    until("the log to name it", || {
+        server.stderr().contains("add it to trusted_proxies").then_some(())
+    });
     let trusting = server.cli(&["doctor"]).env("TESSERA_TRUSTED_PROXIES", "127.0.0.1").run().stdout;
     assert!(!trusting.contains("trusted_proxies"), "{trusting}");
     let again = Server::builder().data_dir(server.data_dir());
     let (_, _folder) = server.stop();
     let again = again.start();
     until("the next start to name it", || {
-        again.stderr().contains("set trusted_proxies").then_some(())
+        again.stderr().contains("add it to trusted_proxies").then_some(())
     });
 }
 

@@ -111,7 +111,7 @@ fn port_in_use_is_one_plain_line_and_leaves_nothing_running() {
     let data_dir = folder.path().join("data");
     let line = Tessera::on(&data_dir, &["serve", "--listen", &address]).run().refused(1);
     assert!(
-        line.contains(&format!("cannot listen on {address}: another program uses that port")),
+        line.contains(&format!("cannot listen on {address}: another program uses this port")),
         "{line}"
     );
     assert!(!data_dir.join("postgres").exists());

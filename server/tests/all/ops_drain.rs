@@ -48,5 +48,5 @@ fn second_signal_ends_the_waiting() {
     logged(&server, "stopping");
     server.signal(Signal::INT);
     assert!(server.wait().success());
-    assert!(server.stderr().contains("stopping at once"), "{}", server.stderr());
+    assert!(server.stderr().contains("stopping immediately"), "{}", server.stderr());
 }

@@ -263,7 +263,7 @@ fn database_of_another_version_is_refused_with_both_named() {
     fs::create_dir_all(data_dir.join("postgres")).expect("a folder");
     fs::write(data_dir.join("postgres/PG_VERSION"), "9\n").expect("ours");
     let line = Tessera::on(&data_dir, &["serve", "--listen", "127.0.0.1:0"]).run().refused(1);
-    assert!(line.contains("was made by PostgreSQL 9, but only PostgreSQL "), "{line}");
+    assert!(line.contains("was created by PostgreSQL 9, but only PostgreSQL "), "{line}");
 }
 
 #[test]

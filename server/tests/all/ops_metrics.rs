@@ -71,7 +71,7 @@ fn numbers_follow_what_happens_and_only_their_own_listener_has_them() {
     let connections =
         |state: &str| watched.value(&format!("tessera_database_connections{{state=\"{state}\"}}"));
     assert!(connections("idle") + connections("used") > 0.5);
-    assert!(!watched.server.stderr().contains("whoever reaches"), "loopback is nobody else's");
+    assert!(!watched.server.stderr().contains("can read the metrics"), "loopback is nobody else's");
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn socket_of_a_killed_server_is_replaced_and_one_in_use_is_refused() {
     let file = folder.path().join("notes.txt");
     fs::write(&file, "precious").expect("ours");
     let line = serve(&file).refused(1);
-    assert!(line.contains("notes.txt") && line.contains("is no socket"), "{line}");
+    assert!(line.contains("notes.txt") && line.contains("is not a socket"), "{line}");
     assert_eq!(fs::read_to_string(&file).expect("there"), "precious");
     let line = serve(&folder.path().join("s".repeat(110))).refused(2);
     assert!(line.contains("--listen-unix") && line.contains("must be shorter"), "{line}");

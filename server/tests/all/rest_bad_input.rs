@@ -84,7 +84,7 @@ fn json_of_another_shape_names_the_field() {
     }
     let unknown = post(&instance, Some("application/json"), "{\"name\":\"a\",\"recovrable\":true}");
     let unknown = problem(&unknown, 422, "validation_failed");
-    assert!(fields(&unknown)[0].starts_with("recovrable: is not a field that is known here"));
+    assert!(fields(&unknown)[0].starts_with("recovrable: is not a known field"));
     assert_eq!(count(&instance), 1);
 }
 
@@ -296,7 +296,7 @@ fn questions_that_cannot_be_understood_are_refused() {
     for (question, expected) in [
         (
             json!({"token": "x", "scope": ["a"]}),
-            "scope: is not a field that is known here; known are token, audience, scopes, ip, workspace",
+            "scope: is not a known field; known fields are token, audience, scopes, ip, workspace",
         ),
         (json!({"audience": "default"}), "token: is missing"),
         (json!({"token": "x", "ip": "localhost"}), "ip: must be an IP address such as 192.0.2.1"),

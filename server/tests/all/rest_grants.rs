@@ -247,7 +247,7 @@ fn doctor_names_every_scope_of_0_1_that_was_not_decided() {
         text.lines().filter(about).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(lines().len(), 1);
-    assert!(lines()[0].starts_with("ok") && lines()[0].contains("each is of one audience"));
+    assert!(lines()[0].starts_with("ok") && lines()[0].contains("each belongs to one audience"));
     // As a 0.1 server writes it.
     instance.sql(&format!(
         "UPDATE tokens SET scopes = '{{gone:scope,tokens:write,verify}}' WHERE id = '{id}';
@@ -260,10 +260,11 @@ fn doctor_names_every_scope_of_0_1_that_was_not_decided() {
     let told = lines();
     assert_eq!(told.len(), 2, "{told:?}");
     for (scope, why) in [
-        ("gone:scope", "none of its audiences declares it: it does not count"),
+        ("gone:scope", "none of the token's audiences declares this scope, so it has no effect"),
         (
             "tokens:write",
-            "tessera and another of its audiences declare it: it does not count for tessera",
+            "both tessera and another of the token's audiences declare this scope, so it has no \
+             effect for tessera",
         ),
     ] {
         let line = format!("{scope} of token old ({id}) in {WORKSPACE}: {why};");
@@ -290,7 +291,8 @@ fn doctor_names_grants_that_mean_tessera_and_another_audience() {
     };
     assert!(line().starts_with("ok"), "{}", line());
     instance.sql("UPDATE memberships SET grants = '{rivers:read,tokens:*}' WHERE role = 'member'");
-    let told =
-        format!("tokens:* of mem@example.com in {WORKSPACE} means scopes of tessera and of vault");
+    let told = format!(
+        "tokens:* of mem@example.com in {WORKSPACE} matches scopes of both tessera and vault"
+    );
     assert!(line().starts_with("warn") && line().contains(&told), "{}", line());
 }

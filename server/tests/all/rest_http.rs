@@ -194,7 +194,11 @@ fn posts_to_the_console_count_together_with_calls_of_the_api() {
     let last = own(&browser).expect(200);
     assert!(last.header("ratelimit").unwrap().starts_with("\"caller\";r=0;t="), "{last:?}");
     let page = browser.post("/theme", &[("theme", "light")]).expect(429);
-    assert!(page.text().contains("You may make 3 calls a minute."), "{}", page.text());
+    assert!(
+        page.text().contains("You have reached the limit of 3 calls per minute."),
+        "{}",
+        page.text()
+    );
     for refused in [page, function(&browser), own(&browser)] {
         assert_eq!(refused.status, 429);
         assert!(refused.header("retry-after").is_some());

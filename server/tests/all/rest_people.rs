@@ -168,7 +168,8 @@ fn values_that_cannot_be_used_are_named() {
         (json!({"email": "a@x", "kind": "robot"}), "kind: must be one of person or service"),
         (
             json!({"email": "a@x", "admin": true}),
-            "admin: is not a field that is known here; known are kind, email, name, instance_role, password",
+            "admin: is not a known field; known fields are kind, email, name, instance_role, \
+             password",
         ),
         (
             json!({"email": "a@x", "kind": "service", "password": "x"}),

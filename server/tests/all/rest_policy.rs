@@ -61,7 +61,9 @@ fn rules_that_cannot_be_set_are_named() {
         (json!({"max_tokens": -1}), "max_tokens: must not be negative"),
         (
             json!({"max_token": 1}),
-            "max_token: is not a field that is known here; known are max_tokens, default_ttl_s, max_ttl_s, allow_never, reveal, prefix, unique_names, name_pattern, self_service, max_grace_s, on_reuse, self_rotate, on_parent_end, preset",
+            "max_token: is not a known field; known fields are max_tokens, default_ttl_s, \
+             max_ttl_s, allow_never, reveal, prefix, unique_names, name_pattern, self_service, \
+             max_grace_s, on_reuse, self_rotate, on_parent_end, preset",
         ),
     ] {
         for path in [policy_of(WORKSPACE), "/api/v1/policy".to_owned()] {

@@ -178,7 +178,7 @@ fn command_line_verifies_exports_and_imports() {
     .unwrap();
     let file = file.to_str().unwrap();
     let dry = run(&["token", "import", file, "--workspace", WORKSPACE, "--dry-run"]);
-    assert!(dry.stdout.is_empty() && dry.stderr.contains("could be imported"), "{dry:?}");
+    assert!(dry.stdout.is_empty() && dry.stderr.contains("can be imported"), "{dry:?}");
     run(&["token", "import", file, "--workspace", WORKSPACE]).ok();
     let again = run(&["token", "import", file, "--workspace", WORKSPACE]);
     assert_eq!(again.status, 1);

@@ -200,7 +200,8 @@ fn list_query_that_cannot_be_used_names_the_parameter() {
         ("q=a&q=b", "q: is given twice"),
         (
             "page=2",
-            "page: is not a field that is known here; known are state, q, unused_since, never_used, expires_before, owner, audience, scope, sort, limit, cursor",
+            "page: is not a known field; known fields are state, q, unused_since, never_used, \
+             expires_before, owner, audience, scope, sort, limit, cursor",
         ),
     ] {
         let path = format!("{}?{query}", tokens_of(WORKSPACE));

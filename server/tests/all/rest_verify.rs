@@ -360,7 +360,7 @@ fn question_that_cannot_be_read_is_named_and_none_is_answered() {
         let answer = instance.managing("POST", "/api/v1/verify/batch").json(body).send();
         crate::rest_support::fields(&problem(&answer, 422, "validation_failed"))
     };
-    let none = "items: must hold 1 to 100 questions";
+    let none = "items: must contain 1 to 100 requests";
     assert_eq!(send(&json!({"items": []})), [none]);
     assert_eq!(send(&json!({"items": vec![good.clone(); 101]})), [none]);
     assert_eq!(send(&json!({})), ["items: is missing"]);
@@ -379,7 +379,7 @@ fn question_that_cannot_be_read_is_named_and_none_is_answered() {
     let refused = instance.request(&other, "POST", "/api/v1/verify/batch").json(&bad).send();
     problem(&refused, 403, "insufficient_scope");
     let many = json!({"token": token, "scopes": vec!["rivers:run"; 65]});
-    let too_many = "scopes: must have at most 64 scopes; these are 65";
+    let too_many = "scopes: must have at most 64 scopes, not 65";
     assert_eq!(send(&json!({"items": [good, many]})), [format!("items[1].{too_many}")]);
     let alone = instance.managing("POST", "/api/v1/verify").json(&many).send();
     assert_eq!(crate::rest_support::fields(&problem(&alone, 422, "validation_failed")), [too_many]);
@@ -389,7 +389,7 @@ fn question_that_cannot_be_read_is_named_and_none_is_answered() {
     let fields: Vec<&str> = faults.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
     assert_eq!(fields, ["items[1].ip", "items[3].audience", "items[3].scopes[0]"]);
     let unknown = send(&json!({"items": [{"token": "x", "scope": "a"}]}));
-    assert!(unknown[0].starts_with("items[0].scope: is not a field"), "{unknown:?}");
+    assert!(unknown[0].starts_with("items[0].scope: is not a known field"), "{unknown:?}");
     // None of these requests counted against a limit.
     assert_eq!(instance.verify(&good)["code"], "VALID");
 }

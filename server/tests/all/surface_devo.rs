@@ -294,7 +294,7 @@ fn devo_tells_every_mistake_in_its_envelope() {
         ),
         (
             with("expiration", json!("soon")),
-            "expiration must be a moment such as 2024-11-26T14:38:18.000+0000.",
+            "expiration must be a time such as 2024-11-26T14:38:18.000+0000.",
         ),
         (
             with("expiration", json!("2024-11-26T14:38:18.000+0000")),

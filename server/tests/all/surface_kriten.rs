@@ -332,7 +332,7 @@ fn token_wins_over_a_session_and_two_tokens_are_refused() {
     ] {
         assert_eq!(
             error(&answer, 400),
-            "The request holds two different tokens. Send one of them."
+            "The request contains two different tokens. Send only one."
         );
     }
     let mistyped = format!("{}{}", &one[..39], if one.ends_with('a') { 'b' } else { 'a' });
@@ -489,9 +489,9 @@ fn bad_input_is_refused_in_kritens_words_on_every_endpoint() {
     let with = |method: &str, path: &str| kriten.server.request(method, path).bearer(&session);
     for (method, path) in [("POST", TOKENS), ("PUT", TOKENS), ("PATCH", &*path), ("PUT", &*path)] {
         for (body, expected) in [
-            ("", "The body is not complete JSON: it ends too early."),
-            ("{", "The body is not complete JSON: it ends too early."),
-            ("name=a", "The body is not JSON: line 1, column 2 cannot be read."),
+            ("", "The body is incomplete JSON."),
+            ("{", "The body is incomplete JSON."),
+            ("name=a", "The body is not valid JSON: error at line 1, column 2."),
             ("[]", "body must be an object, not an array"),
             ("null", "body must be an object, not null"),
             ("\"x\"", "body must be an object, not a string"),
@@ -503,11 +503,11 @@ fn bad_input_is_refused_in_kritens_words_on_every_endpoint() {
             ("{\"enabled\":\"true\"}", "enabled must be a boolean, not a string"),
             ("{\"enabled\":1}", "enabled must be a boolean, not an integer"),
             ("{\"expires\":0}", "expires must be a string, not an integer"),
-            ("{\"expires\":\"\"}", "expires must be a moment such as 2027-08-18T12:00:00Z"),
-            ("{\"expires\":\"soon\"}", "expires must be a moment such as 2027-08-18T12:00:00Z"),
+            ("{\"expires\":\"\"}", "expires must be a time such as 2027-08-18T12:00:00Z"),
+            ("{\"expires\":\"soon\"}", "expires must be a time such as 2027-08-18T12:00:00Z"),
             (
                 "{\"expires\":\"9999-12-31T23:59:59-01:00\"}",
-                "expires must be a moment such as 2027-08-18T12:00:00Z",
+                "expires must be a time such as 2027-08-18T12:00:00Z",
             ),
             ("{\"enabled\":true,\"enabled\":false}", "enabled is given twice"),
         ] {

@@ -58,7 +58,7 @@ fn bucket(value: u64) -> usize {
 }
 
 /// Returns the middle of a bucket.
-#[expect(clippy::cast_precision_loss, reason = "a time, of which 52 bits are enough")]
+#[expect(clippy::cast_precision_loss, reason = "52 bits are enough for a time")]
 fn middle(bucket: u64) -> f64 {
     if bucket < FINE {
         return bucket as f64;

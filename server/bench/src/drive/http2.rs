@@ -25,7 +25,8 @@ const OK: u8 = 0x88;
 pub(crate) fn run(url: &str, requests: &Requests, seconds: f64) -> Outcome<u64> {
     let mut connection = Connection::open(url)?;
     let mut request = requests.first().to_vec();
-    let head = request.windows(4).position(|four| four == b"\r\n\r\n").ok_or("no head")?;
+    let head =
+        request.windows(4).position(|four| four == b"\r\n\r\n").ok_or("the request has no head")?;
     let block = block(std::str::from_utf8(&request[..head])?)?;
     let end = now() + Duration::from_secs_f64(seconds);
     let (mut answers, mut stream) = (0, 1);
@@ -71,9 +72,11 @@ impl Connection {
                     frame(&mut answer, kind, ACK, 0, payload)?;
                     self.0.write_all(&answer)?;
                 }
-                HEADERS if payload.first() != Some(&OK) => return Err("refused by HTTP/2".into()),
+                HEADERS if payload.first() != Some(&OK) => {
+                    return Err("the server refused a stream".into());
+                }
                 SETTINGS | PING | WINDOW_UPDATE | HEADERS | DATA => {}
-                _ => return Err(format!("a frame of the kind {kind}").into()),
+                _ => return Err(format!("unexpected frame of type {kind}").into()),
             }
             let is_answer = matches!(kind, HEADERS | DATA) && u32::from_be_bytes(of) == stream;
             if is_answer && flags & END_STREAM != 0 {

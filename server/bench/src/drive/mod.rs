@@ -59,7 +59,7 @@ struct Connection {
 }
 
 /// Returns the current time. Only this function reads the clock.
-#[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
+#[expect(clippy::disallowed_methods, reason = "real time is measured")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
@@ -147,7 +147,7 @@ impl Load<'_> {
         while busy > 0 {
             wait(poll, &mut events, Some(PATIENCE))?;
             if events.is_empty() {
-                return Err("the server does not answer any more".into());
+                return Err("the server no longer responds".into());
             }
             for event in &events {
                 let connection = &mut connections[event.token().0];
@@ -193,7 +193,7 @@ impl Load<'_> {
                 return Ok(times);
             }
             if time > end + PATIENCE {
-                return Err("the server does not keep up with the rate".into());
+                return Err("the server cannot keep up with the rate".into());
             }
             // Sleeping would delay requests.
             wait(poll, &mut events, Some(Duration::ZERO))?;
@@ -216,7 +216,11 @@ impl Connection {
         self.since = since;
         // A request is far smaller than a socket's buffer.
         let written = self.stream.write(&self.request)?;
-        if written == self.request.len() { Ok(()) } else { Err("a request was cut".into()) }
+        if written == self.request.len() {
+            Ok(())
+        } else {
+            Err("a request was only partly sent".into())
+        }
     }
 
     /// Reports whether the response is complete.
@@ -236,7 +240,11 @@ impl Connection {
             let answer = &self.answer[..self.filled];
             if self.layout.is_whole(answer) {
                 if answer.get(8..11) != Some(b" 20") {
-                    return Err(format!("refused: {}", String::from_utf8_lossy(answer)).into());
+                    return Err(format!(
+                        "the server refused a request: {}",
+                        String::from_utf8_lossy(answer)
+                    )
+                    .into());
                 }
                 self.filled = 0;
                 return Ok(true);

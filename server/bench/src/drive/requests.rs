@@ -39,7 +39,7 @@ impl Requests {
     ) -> Outcome<Self> {
         let first = tokens.first().cloned().unwrap_or_default();
         if tokens.iter().any(|token| token.len() != first.len()) {
-            return Err("tokens of several lengths".into());
+            return Err("all tokens must have the same length".into());
         }
         let body_length = body.replace(TOKEN, &first).len();
         let mut text = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
@@ -53,7 +53,7 @@ impl Requests {
         text += body;
         let place = text.find(TOKEN).unwrap_or_default();
         if text.matches(TOKEN).count() != usize::from(!tokens.is_empty()) {
-            return Err("a request must have one place for its token".into());
+            return Err("a request must have exactly one place for its token".into());
         }
         let bytes = text.replace(TOKEN, &first).into_bytes();
         let state = match order {
@@ -74,7 +74,7 @@ impl Requests {
         bytes
             .get_mut(self.place..self.place + token.len())
             .filter(|_| self.tokens.first().is_some_and(|first| first.len() == token.len()))
-            .ok_or("a token of another length")?
+            .ok_or("the token has a different length")?
             .copy_from_slice(token.as_bytes());
         Ok(bytes)
     }

@@ -26,7 +26,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let tessera = Tessera::start(&arguments)?;
     let database = postgres.database()?;
     if database.sql("SHOW fsync; SHOW synchronous_commit")? != "on\non\n" {
-        return Err("the database is not durable".into());
+        return Err("the database does not use fsync and synchronous_commit".into());
     }
     // In a separate workspace, because creations in one workspace wait for the head of its chain.
     tessera.workspace("inserts")?;
@@ -48,9 +48,9 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
 
     writeln!(
         out,
-        "POST /api/v1/workspaces/{{ws}}/tokens (token, secret, row of the log; fsync on) against"
+        "POST /api/v1/workspaces/{{ws}}/tokens (token, secret, audit row; fsync on) against"
     )?;
-    writeln!(out, "pgbench's same inserts in one transaction")?;
+    writeln!(out, "pgbench with the same inserts in one transaction")?;
     for (layout, core) in [
         (
             "the database on one core, its clients (ours with the driver; pgbench) on the other",
@@ -91,7 +91,9 @@ fn inserts(database: &Database) -> Outcome<String> {
           WHERE w.slug = 'inserts' AND u.email = 'bench@example.com' AND a.slug = 'default'",
     )?;
     let ids: Vec<&str> = ids.trim().split('|').collect();
-    let [workspace, user, audience] = ids[..] else { return Err("no workspace".into()) };
+    let [workspace, user, audience] = ids[..] else {
+        return Err("the workspace is missing".into());
+    };
     Ok(INSERTS
         .replace("{workspace}", workspace)
         .replace("{user}", user)
@@ -125,10 +127,13 @@ fn check(database: &Database, out: &mut impl Write) -> Outcome<()> {
              OR NOT EXISTS (SELECT FROM audit_events e WHERE e.subject_id = t.id)",
     )?;
     if odd.trim() == "0" {
-        writeln!(out, "  every token of both has its audience, its secret and its row in the log")?;
+        writeln!(
+            out,
+            "  every token of both sides has its audience, its secret and its audit row"
+        )?;
         Ok(())
     } else {
-        Err(format!("{} tokens lack something", odd.trim()).into())
+        Err(format!("{} tokens lack their audience, secret or audit row", odd.trim()).into())
     }
 }
 

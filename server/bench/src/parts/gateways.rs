@@ -87,16 +87,16 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
 
     writeln!(
         out,
-        "A gateway asking /auth/forward about {TOKENS} tokens in random order, against the same"
+        "A gateway that checks {TOKENS} tokens in random order with /auth/forward, against the same"
     )?;
     writeln!(
         out,
-        "gateway asking a server that answers the same and does nothing; {CONNECTIONS} connections"
+        "gateway with a server that only returns the same response; {CONNECTIONS} connections"
     )?;
     writeln!(out)?;
     for kind in KINDS.iter().filter(|kind| is_wanted(kind.name)) {
         let Some(version) = kind.version() else {
-            writeln!(out, "  {:<8} left out, it is not there: tools/setup.sh gateways", kind.name)?;
+            writeln!(out, "  {:<8} skipped, not installed: tools/setup.sh gateways", kind.name)?;
             continue;
         };
         let ours = kind.start(&tessera.url, &api.url)?;
@@ -130,7 +130,7 @@ fn check(url: &str, calls: &Requests) -> Outcome<()> {
         Ok(())
     } else {
         let text = String::from_utf8_lossy;
-        Err(format!("unexpected answers: {} and {}", text(&good), text(&bad)).into())
+        Err(format!("unexpected responses: {} and {}", text(&good), text(&bad)).into())
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     writeln!(out)?;
     let side = |requests| Side { url: &large.url, cpu: Cpu::Process(large.pid), requests };
     for (name, requests) in
-        [("asked about a thousand", &some), ("asked about all, at random", &all)]
+        [("a thousand of the tokens", &some), ("all tokens, random order", &all)]
     {
         if name.contains("all") {
             while !once.is_repeated() {

@@ -23,7 +23,10 @@ const REQUESTS_OF: u32 = 1_000;
 /// Prints the instructions per request of both servers.
 pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     if Command::new("valgrind").arg("--version").output().is_err() {
-        writeln!(out, "Instructions: left out, valgrind is missing (apt-get install valgrind)")?;
+        writeln!(
+            out,
+            "Instructions: skipped, valgrind is not installed (apt-get install valgrind)"
+        )?;
         return Ok(());
     }
     let folder = Folder::new()?;
@@ -57,12 +60,12 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let its = of("noop", noop.pid, &noop.url)?;
     let ours_2 = by_http2("tessera", tessera.pid, &tessera.url)?;
     let its_2 = by_http2("noop", noop.pid, &noop.url)?;
-    writeln!(out, "Instructions of POST /api/v1/verify at one connection, by callgrind")?;
+    writeln!(out, "Instructions of POST /api/v1/verify with one connection, counted by callgrind")?;
     writeln!(out)?;
-    writeln!(out, "  {:.3} ×   ours {ours:.0}, its {its:.0} a request", ours / its)?;
+    writeln!(out, "  {:.3} ×   ours {ours:.0}, its {its:.0} per request", ours / its)?;
     writeln!(
         out,
-        "  {:.3} ×   ours {ours_2:.0}, its {its_2:.0} a request by HTTP/2",
+        "  {:.3} ×   ours {ours_2:.0}, its {its_2:.0} per request over HTTP/2",
         ours_2 / its_2
     )?;
     Ok(())

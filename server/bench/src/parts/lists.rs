@@ -89,12 +89,12 @@ pub(crate) fn print(out: &mut impl Write) -> Outcome<()> {
     database.sql("VACUUM ANALYZE")?;
     writeln!(
         out,
-        "GET /api/v1/workspaces/{{ws}}/tokens among {} tokens against {}",
+        "GET /api/v1/workspaces/{{ws}}/tokens with {} tokens against {}",
         LARGE.1, SMALL.1
     )?;
     writeln!(
         out,
-        "  the time of a request; medians of {ROUNDS} rounds, least and most in brackets"
+        "  time per request; medians of {ROUNDS} rounds, minimum and maximum in brackets"
     )?;
     writeln!(out)?;
     let mut connection = Connection::open(&tessera.url)?;
@@ -130,7 +130,7 @@ pub(crate) fn print(out: &mut impl Write) -> Outcome<()> {
         writeln!(out, "  {name:<26} {ratio}{verdict}")?;
     }
     writeln!(out)?;
-    writeln!(out, "  {beyond} of {} kinds beyond {GOAL} ×", KINDS.len())?;
+    writeln!(out, "  {beyond} of {} kinds are beyond {GOAL} ×", KINDS.len())?;
     Ok(())
 }
 
@@ -209,7 +209,7 @@ impl Connection {
             .find_map(|line| {
                 line.to_ascii_lowercase().strip_prefix("content-length:").map(str::to_owned)
             })
-            .ok_or("an answer without a length")?;
+            .ok_or("a response has no length")?;
         let mut body = vec![0; length.trim().parse()?];
         self.stream.read_exact(&mut body)?;
         let time = begin.elapsed();

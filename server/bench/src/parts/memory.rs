@@ -45,12 +45,13 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let each = |bytes: f64| (bytes - before) / f64::from(count);
     writeln!(
         out,
-        "Memory of the server's process (RssAnon) after {count} further tokens were verified"
+        "Memory of the server's process (RssAnon) after {count} more tokens were verified"
     )?;
     writeln!(out)?;
     writeln!(
         out,
-        "  {:.0} B for each, {:.0} B once use was written; {:.1} MB before any token was verified",
+        "  {:.0} B per token, {:.0} B once their use was written; {:.1} MB before any token was \
+         verified",
         each(after),
         each(later),
         idle / 1e6

@@ -79,18 +79,19 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let ours = Side { url: &tessera.url, cpu: Cpu::Trees(&own), requests: &requests };
     writeln!(
         out,
-        "POST /api/v1/verify against peers: throughput, ours over theirs; and answers for a second of"
+        "POST /api/v1/verify against peers: throughput, ours over theirs; and responses per second \
+         of"
     )?;
     writeln!(
         out,
-        "CPU time, ours over theirs (of all processes; a peer's queries in the database not counted)"
+        "CPU time, ours over theirs (all processes, without a peer's queries in the database)"
     )?;
     for (name, program) in PEERS.into_iter().filter(|(name, _)| is_wanted(name)) {
         writeln!(out)?;
         let peer = match start(program, &database).and_then(|peer| peer.check().map(|()| peer)) {
             Ok(peer) => peer,
             Err(error) => {
-                writeln!(out, "  {name}: left out, {error}")?;
+                writeln!(out, "  {name}: skipped, {error}")?;
                 continue;
             }
         };
@@ -144,7 +145,8 @@ impl Peer {
     /// is refused.
     fn check(&self) -> Outcome<()> {
         let requests = self.requests(self.manner.tokens.clone())?;
-        let mut bad = self.manner.tokens.first().ok_or("no tokens")?.clone().into_bytes();
+        let mut bad =
+            self.manner.tokens.first().ok_or("the peer returned no tokens")?.clone().into_bytes();
         let middle = bad.len() / 2;
         bad[middle] = if bad[middle] == b'x' { b'y' } else { b'x' };
         let tries = [
@@ -155,7 +157,7 @@ impl Peer {
             let answer = exchange(&self.manner.url, &request)?;
             let answer = String::from_utf8_lossy(&answer);
             if !answer.contains(wanted.as_str()) {
-                return Err(format!("wanted {wanted}, not {answer}").into());
+                return Err(format!("expected {wanted}, but got {answer}").into());
             }
         }
         Ok(())

@@ -76,7 +76,7 @@ impl<'a> Caller<'a> {
         let answer = exchange(&self.tessera.url, &request)?;
         if !answer.starts_with(format!("HTTP/1.1 {status} ").as_bytes()) {
             let answer = String::from_utf8_lossy(&answer[..answer.len().min(1_000)]).into_owned();
-            return Err(format!("{name} was answered: {answer}").into());
+            return Err(format!("unexpected response to {name}: {answer}").into());
         }
         Ok(Slow { name, request })
     }

@@ -49,11 +49,12 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
 
     writeln!(
         out,
-        "POST /api/v1/verify, {RATE:.0} a second, while {TENANTS} others send the slowest requests,"
+        "POST /api/v1/verify, {RATE:.0} a second, while {TENANTS} other tenants send the slowest \
+         requests,"
     )?;
     writeln!(
         out,
-        "against a handler that does nothing beside the same load; p99 from when a request was due"
+        "against a handler that does nothing under the same load; p99 from when a request was due"
     )?;
     writeln!(out)?;
     for Slow { name, request } in slow.iter().filter(|slow| is_wanted(slow.name)) {

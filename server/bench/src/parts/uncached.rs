@@ -52,9 +52,12 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
 
     writeln!(
         out,
-        "POST /api/v1/verify among {count} tokens, of which {REMEMBERED} are remembered, one after the"
+        "POST /api/v1/verify of {count} tokens, of which {REMEMBERED} are cached, one after the"
     )?;
-    writeln!(out, "other, against `pgbench -M prepared` selecting one row of as many by digest")?;
+    writeln!(
+        out,
+        "other, against `pgbench -M prepared` that selects one of as many rows by digest"
+    )?;
     for (layout, core) in [
         (
             "the database on one core, its clients (ours with the driver; pgbench) on the other",

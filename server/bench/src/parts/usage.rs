@@ -29,7 +29,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let tokens = fill(&tessera, "workspace-1", TOKENS)?;
     let requests = questions(&caller, tokens, Order::Random)?;
     let side = Side { url: &tessera.url, cpu: Cpu::Process(tessera.pid), requests: &requests };
-    writeln!(out, "Use of tokens")?;
+    writeln!(out, "Recording the use of tokens")?;
     writeln!(out)?;
 
     if let Some(binary) = std::env::var_os(OTHER) {
@@ -42,7 +42,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
         let cpu = ratio(&rounds, |on| on.cpu_us, |off| off.cpu_us);
         writeln!(
             out,
-            "  at 32 connections, noted against not noted: throughput {throughput}, CPU {cpu}"
+            "  at 32 connections, recorded against not recorded: throughput {throughput}, CPU {cpu}"
         )?;
     }
 
@@ -58,7 +58,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let each = (written(&database)? - before) / f64::from(TOKENS) / minutes;
     writeln!(
         out,
-        "  rows written per token and minute: {each:.2} ({TOKENS} tokens, used {:.0} times a minute each, \
+        "  rows written per token and minute: {each:.2} ({TOKENS} tokens, each used {:.0} times per minute \
          for {minutes:.1} minutes)",
         rate * 60.0 / f64::from(TOKENS)
     )?;

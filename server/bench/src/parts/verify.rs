@@ -55,7 +55,7 @@ pub(crate) fn check(url: &str, caller: &str, token: &str) -> Outcome<()> {
         let answer = exchange(url, request.first())?;
         if !body(&answer)?.contains(wanted) {
             let answer = String::from_utf8_lossy(&answer);
-            return Err(format!("wanted {wanted}, not {answer}").into());
+            return Err(format!("expected {wanted}, but got {answer}").into());
         }
     }
     Ok(())
@@ -80,7 +80,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
         out,
         "POST /api/v1/verify of {TOKENS} tokens in random order, against an axum handler that"
     )?;
-    writeln!(out, "answers the same {size} bytes, head and all")?;
+    writeln!(out, "returns the same {size} bytes, including the head")?;
     writeln!(out)?;
     writeln!(
         out,

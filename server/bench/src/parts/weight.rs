@@ -12,10 +12,10 @@ const BUDGET: u64 = 300 * 1_024;
 pub(crate) fn print(out: &mut impl Write) -> Outcome<()> {
     let manifest: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(format!("{SITE}/manifest.json"))?)?;
-    let files = manifest.as_object().ok_or("the manifest is no object")?;
+    let files = manifest.as_object().ok_or("the manifest is not an object")?;
     let mut sum = 0;
     for (kind, path) in files {
-        let path = path.as_str().ok_or("the manifest names no path")?;
+        let path = path.as_str().ok_or("the manifest contains no path")?;
         let bytes = fs::metadata(format!("{SITE}{path}.br"))
             .or_else(|_| fs::metadata(format!("{SITE}{path}")))?
             .len();

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use crate::Outcome;
 
 pub(crate) const USAGE: &str = "\
-usage: drill failover [OPTIONS]     run by tools/drill.sh, which names PostgreSQL's programs
+usage: drill failover [OPTIONS]     run it with tools/drill.sh, which finds PostgreSQL's programs
 
   --binary FILE        the server [target/release/tessera]
-  --only WORD          only scenarios whose name contains this word; may be repeated
-  --folder FOLDER      for the logs of a failure [target/drill]
+  --only WORD          run only scenarios whose name contains this word; may be repeated
+  --folder FOLDER      folder for the logs of a failure [target/drill]
   --control-history    servers do not check the history: must find violations (debug build)
-  --control-lease      servers take their lease as valid for ever: must find violations (debug build)
+  --control-lease      servers treat their lease as valid forever: must find violations (debug build)
 ";
 
 /// The parsed command line.
@@ -43,14 +43,14 @@ impl Arguments {
             control: Control::None,
         };
         while let Some(word) = words.next() {
-            let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
+            let mut value = || words.next().ok_or_else(|| format!("{word} requires a value"));
             match word.as_str() {
                 "--control-history" => arguments.control = Control::History,
                 "--control-lease" => arguments.control = Control::Lease,
                 "--binary" => arguments.binary = value()?.into(),
                 "--folder" => arguments.folder = value()?.into(),
                 "--only" => arguments.only.push(value()?),
-                _ => return Err(format!("{word}: no such option").into()),
+                _ => return Err(format!("{word}: unknown option").into()),
             }
         }
         Ok(arguments)

@@ -32,7 +32,7 @@ impl Programs {
     /// Reads the variables that tools/with-postgres.sh sets.
     pub(crate) fn from_environment() -> Outcome<Self> {
         let folder = env::var("POSTGRES_BINARIES")
-            .map_err(|_| "POSTGRES_BINARIES is missing: run this by tools/drill.sh")?;
+            .map_err(|_| "POSTGRES_BINARIES is missing: run this with tools/drill.sh")?;
         let owner =
             env::var("POSTGRES_OWNER").ok().filter(|_| rustix::process::geteuid().is_root());
         Ok(Self { folder: folder.into(), owner })
@@ -145,7 +145,7 @@ impl Cluster {
     pub(crate) fn kill(&self) -> Outcome<()> {
         let text = fs::read_to_string(Path::new(&self.data()).join("postmaster.pid"))?;
         let pid = text.lines().next().and_then(|line| line.parse().ok()).and_then(Pid::from_raw);
-        Ok(kill_process(pid.ok_or("a postmaster without an id")?, Signal::KILL)?)
+        Ok(kill_process(pid.ok_or("the postmaster has no process ID")?, Signal::KILL)?)
     }
 
     /// Promotes a standby to primary.
@@ -188,7 +188,7 @@ impl Cluster {
             match found {
                 Ok(found) if found == wanted => return Ok(()),
                 found if Instant::now() > deadline => {
-                    return Err(format!("{sql}: {found:?} instead of {wanted}").into());
+                    return Err(format!("{sql} returned {found:?} instead of {wanted}").into());
                 }
                 _ => sleep(STEP).await,
             }

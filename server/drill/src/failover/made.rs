@@ -84,7 +84,7 @@ impl Stage {
 
     /// Creates a token on this server, which must succeed.
     pub(crate) async fn make(&self, server: usize) -> Outcome<usize> {
-        Ok(self.try_make(server).await.ok_or("no token could be made")?)
+        Ok(self.try_make(server).await.ok_or("cannot create a token")?)
     }
 
     /// Changes a token on this server. Returns whether the response was a success.
@@ -122,7 +122,7 @@ impl Stage {
             }
             sleep(PAUSE).await;
         }
-        Err(format!("{change:?} was not answered with success").into())
+        Err(format!("{change:?} did not succeed").into())
     }
 
     async fn manage(

@@ -63,14 +63,14 @@ pub(crate) async fn run(words: Vec<String>, folder: &Folder) -> Outcome<bool> {
     let took = Duration::from_secs(began.elapsed().as_secs());
     if arguments.control != Control::None {
         say(if found > 0 {
-            "As it must be: the mechanism was switched off, and violations were found."
+            "As expected: the mechanism was switched off, and violations were found."
         } else {
-            "FAILED: the mechanism was switched off, and no violation was found."
+            "FAILED: the mechanism was switched off, but no violation was found."
         });
         return Ok(found > 0);
     }
     say(&match failures {
-        0 => format!("Passed in {took:?}: no server answered by a history that was gone."),
+        0 => format!("Passed in {took:?}: no server answered from a lost history."),
         _ => format!("FAILED after {took:?}"),
     });
     Ok(failures == 0)
@@ -81,7 +81,7 @@ fn keep_logs(stage: &Stage, arguments: &Arguments, scenario: &str) -> Outcome<()
     for (name, log) in stage.logs() {
         let file = arguments.folder.join(format!("{}-{name}.log", scenario.replace(' ', "-")));
         fs::write(&file, log)?;
-        say(&format!("  the log of {name} is kept in {}", file.display()));
+        say(&format!("  the log of {name} was saved to {}", file.display()));
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("synchronous standby, promoted under load", |stage| Box::pin(loaded(stage, true))),
     ("old primary still runs, synchronous", |stage| Box::pin(fenced_by_replication(stage))),
     ("old primary still runs, asynchronous and not fenced", |stage| Box::pin(not_fenced(stage))),
-    ("backup started in the place of the database", |stage| Box::pin(backup(stage))),
+    ("backup started in place of the database", |stage| Box::pin(backup(stage))),
     ("dump restored behind running servers", |stage| Box::pin(dump(stage))),
 ];
 
@@ -104,7 +104,7 @@ fn expect(switch: &Switch, stage: &Stage, cast: &Cast) -> Outcome<()> {
     if found == [None, Some(false), Some(true), Some(false)] {
         return Ok(());
     }
-    Err(format!("the new history holds {found:?}").into())
+    Err(format!("the new history contains {found:?}").into())
 }
 
 /// Waits until the last use of a token is written.
@@ -115,7 +115,7 @@ async fn used(stage: &Stage, primary: &Cluster, token: usize) -> Outcome<()> {
     let id = stage.tokens.borrow()[token].id.clone();
     let sql = format!("SELECT last_used_at IS NOT NULL FROM tokens WHERE id = '{id}'");
     primary.wait_for("drill", &sql, "t").await?;
-    stage.note("uses of other tokens were written beside those of a lost one".to_owned());
+    stage.note("uses of other tokens were written together with those of a lost token".to_owned());
     Ok(())
 }
 
@@ -185,7 +185,7 @@ async fn fenced_by_replication(stage: &Rc<Stage>) -> Outcome<()> {
     let moved = stage.now();
     for token in [kept, deleted] {
         let forbidden = ([silent, Moment::MAX], moved);
-        let why = "its database commits nothing, so that it has no lease";
+        let why = "its database commits nothing, so it has no lease";
         stage.ledger.borrow_mut().forbid(token, forbidden, why);
     }
     let primary = stage.primary();
@@ -245,7 +245,7 @@ async fn backup(stage: &Rc<Stage>) -> Outcome<()> {
         Ok(())
     })
     .await?;
-    let copy = copy.ok_or("no copy")?;
+    let copy = copy.ok_or("the copy is missing")?;
     stage.cut().await;
     primary.stop().await?;
     let stopped = stage.now();

@@ -266,7 +266,7 @@ impl Stage {
         let mut connection = None;
         while self.ask(server, token, &mut connection).await != wanted {
             if Instant::now() > deadline {
-                return Err(format!("S{server} does not say {wanted:?} about a token").into());
+                return Err(format!("S{server} does not answer {wanted:?} for a token").into());
             }
             sleep(Duration::from_millis(5)).await;
         }
@@ -283,7 +283,7 @@ impl Stage {
         let deadline = Instant::now() + self.patience();
         while self.signs[server].get().is_none() {
             if Instant::now() > deadline {
-                return Err(format!("S{server} never answered by the new history").into());
+                return Err(format!("S{server} never answered from the new history").into());
             }
             sleep(Duration::from_millis(5)).await;
         }
@@ -348,9 +348,9 @@ impl Stage {
 
     /// Counts a status. An internal error is always a violation.
     pub(crate) fn note_status(&self, status: u16, body: impl FnOnce() -> String) {
-        *self.counts.borrow_mut().entry(format!("answered {status}")).or_default() += 1;
+        *self.counts.borrow_mut().entry(format!("status {status}")).or_default() += 1;
         if status >= 500 && status != 503 {
-            self.violations.borrow_mut().push(format!("answered {status}: {}", body()));
+            self.violations.borrow_mut().push(format!("status {status}: {}", body()));
         }
     }
 
@@ -381,7 +381,7 @@ impl Stage {
                     }
                     if Instant::now() > deadline {
                         let text = format!(
-                            "S{server} says {said:?} about {id}, where the database says {wanted:?}"
+                            "S{server} answers {said:?} for {id}, but the database says {wanted:?}"
                         );
                         // One such token is enough: waiting for the others would take as long.
                         return if self.control == Control::None {
@@ -426,11 +426,11 @@ impl Stage {
                 }
                 let is_promised = all_kept || token.answered() > switch.done && !token.is_exempt;
                 if is_promised && (now.get(&token.id) == Some(&true)) != token.is_accepted() {
-                    self.wrong(format!("a change of {} was answered and is lost", token.id));
+                    self.wrong(format!("an acknowledged change of {} was lost", token.id));
                 }
             }
         }
-        self.note(format!("{} answered changes were lost", lost.len()));
+        self.note(format!("{} acknowledged changes were lost", lost.len()));
         if self.control != Control::History {
             self.are_logged(&lost).await;
         }
@@ -450,7 +450,7 @@ impl Stage {
             match missing {
                 None => return,
                 Some(id) if Instant::now() > deadline => {
-                    return self.wrong(format!("no server logged that a change of {id} is lost"));
+                    return self.wrong(format!("no server logged that a change of {id} was lost"));
                 }
                 Some(_) => sleep(Duration::from_millis(50)).await,
             }
@@ -469,7 +469,7 @@ impl Stage {
             let pauses = ends.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
             let longest = Duration::from_nanos(pauses.max().unwrap_or_default());
             self.note(format!(
-                "S{server} accepted nothing for {} ms at the longest",
+                "S{server} had gaps of at most {} ms between accepts",
                 longest.as_millis()
             ));
         }
@@ -484,7 +484,7 @@ impl Stage {
                 accept.server
             ));
         }
-        self.note(format!("{} accepts judged, {wrong} of them wrong", accepts.len()));
+        self.note(format!("{} accepts checked, {wrong} of them wrong", accepts.len()));
     }
 
     /// Returns the findings since the last report.

@@ -39,7 +39,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     session::with(&config, Expect::Nothing, async |session| {
         let admin = NewAdmin { email: arguments.email, name: arguments.name, password };
         let user = session.authority.setup().create_admin(&session.context(), admin).await?;
-        remark(&format!("Created the administrator {} <{}>.", user.name, user.email));
+        remark(&format!("Created administrator {} <{}>.", user.name, user.email));
         Ok(())
     })
     .await
@@ -55,9 +55,9 @@ pub(in crate::cli) fn password(file: Option<&Path>) -> Result<Password, Failure>
     }
     if io::stdin().is_terminal() {
         let typed = rpassword::prompt_password("Password: ")?;
-        let again = rpassword::prompt_password("The same again: ")?;
+        let again = rpassword::prompt_password("Repeat password: ")?;
         if typed != again {
-            return Err(Failure::new("the two passwords are not the same"));
+            return Err(Failure::new("the passwords do not match"));
         }
         return Ok(Password::new(typed));
     }
@@ -75,7 +75,7 @@ fn first_line(reader: impl io::Read) -> Result<Password, Failure> {
     let password = Password::new(line.strip_suffix('\r').unwrap_or(line).to_owned());
     if password.expose().is_empty() {
         return Err(Failure::new(
-            "there is no password: give it on standard input or by --password-file",
+            "the password is missing: pass it on standard input or with --password-file",
         ));
     }
     Ok(password)

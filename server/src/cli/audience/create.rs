@@ -35,6 +35,6 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         return Ok(output::json(&audience)?);
     }
     output::line(audience.catalogue.audience.as_ref())?;
-    remark(&format!("Created the audience {}. Load or add its scopes.", audience.catalogue.name));
+    remark(&format!("Created audience {}. Load or add its scopes next.", audience.catalogue.name));
     Ok(())
 }

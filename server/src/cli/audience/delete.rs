@@ -28,6 +28,6 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     if json {
         return Ok(output::json(&serde_json::json!({"deleted": audience}))?);
     }
-    remark(&format!("Deleted the audience {audience}."));
+    remark(&format!("Deleted audience {audience}."));
     Ok(())
 }

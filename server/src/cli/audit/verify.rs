@@ -49,7 +49,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     }
     if !arguments.json {
         let rows: u64 = reports.iter().map(|report| report.rows).sum();
-        remark(&format!("{rows} rows in {} chains are as they were written.", reports.len()));
+        remark(&format!("{rows} rows in {} chains are unchanged.", reports.len()));
     }
     Ok(())
 }

@@ -48,7 +48,8 @@ fn public_url(config: &Config) -> Finding {
         return Finding::warn(
             CHECK,
             format!(
-                "{origin} is not HTTPS: passwords and tokens cross the network unprotected; put a proxy with HTTPS before Tessera"
+                "{origin} does not use HTTPS: passwords and tokens cross the network unencrypted; \
+                 put an HTTPS reverse proxy in front of Tessera"
             ),
         );
     }
@@ -56,7 +57,8 @@ fn public_url(config: &Config) -> Finding {
         return Finding::warn(
             CHECK,
             format!(
-                "{origin} is this machine only, but {} is open to others; set public_url",
+                "{origin} works only on this machine, but {} accepts connections from other \
+                 machines; set public_url",
                 config.listen
             ),
         );
@@ -75,7 +77,8 @@ fn secret_files(config: &Config) -> Option<Finding> {
         Finding::warn(
             "configuration",
             format!(
-                "{} holds the database's password and others can read it; set its mode to 600",
+                "{} contains the database's password, and other users can read it; set its mode to \
+                 600",
                 file.display()
             ),
         )
@@ -87,16 +90,16 @@ fn data_folder(config: &Config) -> Finding {
     let shown = config.data_dir.display();
     match fs::metadata(&config.data_dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Finding::warn(CHECK, format!("{shown} is not there yet; the first start makes it"))
+            Finding::warn(CHECK, format!("{shown} does not exist yet; the first start creates it"))
         }
         Err(error) => Finding::fail(CHECK, format!("{shown}: {error}")),
         Ok(found) if !found.is_dir() => Finding::fail(CHECK, format!("{shown} is not a folder")),
         Ok(found) if found.mode() & 0o002 != 0 => {
-            Finding::fail(CHECK, format!("{shown} can be changed by others; set its mode to 711"))
+            Finding::fail(CHECK, format!("other users can write to {shown}; set its mode to 711"))
         }
         Ok(found) if found.mode() & 0o020 != 0 => Finding::warn(
             CHECK,
-            format!("{shown} can be changed by its group {}; set its mode to 711", found.gid()),
+            format!("{shown} is writable by its group {}; set its mode to 711", found.gid()),
         ),
         Ok(_) => Finding::ok(CHECK, shown.to_string()),
     }
@@ -124,7 +127,10 @@ fn keys(config: &Config) -> Finding {
     let shown = config.keys_file.display();
     let first = config.database_url.is_none() && !Embedded::exists(&config.data_dir);
     if first && !config.keys_file.exists() {
-        return Finding::warn(CHECK, format!("{shown} is not there yet; the first start makes it"));
+        return Finding::warn(
+            CHECK,
+            format!("{shown} does not exist yet; the first start creates it"),
+        );
     }
     match runtime::keys(config, MissingKeys::Refuse) {
         Ok(keys) if keys.is_exposed() => {
@@ -141,11 +147,11 @@ async fn urls(config: &Config) -> Result<Urls, Finding> {
         return Ok(urls);
     }
     if !Embedded::exists(&config.data_dir) {
-        return Err(Finding::warn(CHECK, "not made yet; the first start makes it"));
+        return Err(Finding::warn(CHECK, "not created yet; the first start creates it"));
     }
     postgres::running_urls(&config.data_dir, LOOK)
         .await
-        .map_err(|_| Finding::warn(CHECK, "does not run; tessera serve starts it"))
+        .map_err(|_| Finding::warn(CHECK, "not running; tessera serve starts it"))
 }
 
 async fn database(config: &Config, urls: &Urls) -> Vec<Finding> {
@@ -178,7 +184,7 @@ async fn ask(authority: &Authority, config: &Config) -> Vec<Finding> {
     });
     if pending == 0 {
         findings.push(match authority.check_keys().await {
-            Ok(()) => Finding::ok("keys in use", "are those of this database"),
+            Ok(()) => Finding::ok("keys in use", "match this database"),
             Err(error) => Finding::fail("keys in use", describe(&error)),
         });
         findings.extend(proxies(authority, config).await);
@@ -220,19 +226,23 @@ async fn unread_scopes(authority: &Authority) -> Vec<Finding> {
         Err(error) => return vec![Finding::fail(CHECK, describe(&error))],
     };
     if found.is_empty() {
-        return vec![Finding::ok(CHECK, "each is of one audience")];
+        return vec![Finding::ok(CHECK, "each belongs to one audience")];
     }
     let line = |unread: UnreadScope| {
         let why = match unread.doubt {
             Doubt::Ambiguous => {
-                "tessera and another of its audiences declare it: it does not count for tessera"
+                "both tessera and another of the token's audiences declare this scope, so it has \
+                 no effect for tessera"
             }
-            Doubt::Undeclared => "none of its audiences declares it: it does not count",
+            Doubt::Undeclared => {
+                "none of the token's audiences declares this scope, so it has no effect"
+            }
         };
         Finding::warn(
             CHECK,
             format!(
-                "{} of token {} ({}) in {}: {why}; make another token if it should, and change the scopes of this one to settle it",
+                "{} of token {} ({}) in {}: {why}; if it should have one, create another token; to \
+                 resolve this warning, change the scopes of this token",
                 unread.scope, unread.name, unread.token, unread.workspace
             ),
         )
@@ -245,13 +255,14 @@ async fn ambiguous_grants(authority: &Authority) -> Vec<Finding> {
     const CHECK: &str = "grants";
     match authority.workspaces().ambiguous_grants(&runtime::operator(authority)).await {
         Ok(found) if found.is_empty() => {
-            vec![Finding::ok(CHECK, "none means tessera and another audience")]
+            vec![Finding::ok(CHECK, "none matches scopes of both tessera and another audience")]
         }
         Ok(found) => {
             let line = |grant: AmbiguousGrant| {
                 let AmbiguousGrant { workspace, user, pattern, audience } = grant;
                 let detail = format!(
-                    "{pattern} of {user} in {workspace} means scopes of tessera and of {audience}: write tessera/{pattern}, {audience}/{pattern} or both"
+                    "{pattern} of {user} in {workspace} matches scopes of both tessera and \
+                     {audience}: replace it with tessera/{pattern}, {audience}/{pattern} or both"
                 );
                 Finding::warn(CHECK, detail)
             };
@@ -267,7 +278,7 @@ async fn failover(authority: &Authority) -> Vec<Finding> {
         Ok(risks) if risks.is_empty() => {
             vec![Finding::ok(
                 CHECK,
-                "settings and connected standbys show no risk of losing answered changes",
+                "settings and connected standbys show no risk of losing acknowledged changes",
             )]
         }
         Ok(risks) => risks.into_iter().map(|risk| Finding::warn(CHECK, risk.describe())).collect(),
@@ -278,16 +289,16 @@ async fn failover(authority: &Authority) -> Vec<Finding> {
 fn clock(ahead_s: i64) -> Finding {
     const CHECK: &str = "clock";
     let detail = format!(
-        "the database's is {} s {}",
+        "the database's clock is {} s {}",
         ahead_s.abs(),
         if ahead_s < 0 { "behind" } else { "ahead" }
     );
     match ahead_s.abs() {
-        0..SKEW_WARN_S => Finding::ok(CHECK, "agrees with the database's"),
+        0..SKEW_WARN_S => Finding::ok(CHECK, "agrees with the database's clock"),
         SKEW_WARN_S..SKEW_FAIL_S => {
-            Finding::warn(CHECK, format!("{detail}; synchronise both (NTP)"))
+            Finding::warn(CHECK, format!("{detail}; synchronise both clocks with NTP"))
         }
-        _ => Finding::fail(CHECK, format!("{detail}; synchronise both (NTP)")),
+        _ => Finding::fail(CHECK, format!("{detail}; synchronise both clocks with NTP")),
     }
 }
 

@@ -64,9 +64,10 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let findings = match config {
         Ok(config) => {
-            let file = config
-                .file()
-                .map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
+            let file = config.file().map_or_else(
+                || "no configuration file".to_owned(),
+                |file| file.display().to_string(),
+            );
             let mut findings = vec![Finding::ok("configuration", file)];
             findings.extend(checks::all(&config).await);
             findings

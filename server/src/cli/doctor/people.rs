@@ -22,19 +22,19 @@ pub(super) async fn passwords(authority: &Authority) -> Vec<Finding> {
         .collect();
     if !former.is_empty() {
         let detail = format!(
-            "{}: an administrator who set this password, or made its link, has lost the right to do so but may still know it; run tessera user reset-password EMAIL for each",
+            "{}: an administrator who set this password, or created its link, has lost the right \
+             to do so but may still know it; run tessera user reset-password EMAIL for each user",
             former.join(", ")
         );
         findings.push(Finding::warn(CHECK, detail));
     }
     if given > 0 {
-        let detail = format!(
-            "{given} chosen by somebody else: their owners must change them at the next sign-in"
-        );
+        let detail =
+            format!("{given} set by someone else; the users must change them at the next sign-in");
         findings.push(Finding::ok(CHECK, detail));
     }
     if findings.is_empty() {
-        findings.push(Finding::ok(CHECK, "their owners chose them"));
+        findings.push(Finding::ok(CHECK, "all were chosen by their users"));
     }
     findings
 }
@@ -44,11 +44,13 @@ fn doubt(check: &'static str, one: &DoubtfulPassword) -> Option<Finding> {
     let why = match doubt {
         PasswordDoubt::Given | PasswordDoubt::OfMember => return None,
         PasswordDoubt::OfManager => {
-            "manages the instance, and an administrator who set this password, or made its link, has lost the right to do so but may still know it"
+            "manages the instance, and an administrator who set this password, or created its \
+             link, has lost the right to do so but may still know it"
         }
-        PasswordDoubt::Unknown => "the audit log does not say who chose it",
+        PasswordDoubt::Unknown => "the audit log does not show who set the password",
         PasswordDoubt::Ended => {
-            "the administrator who chose it may not set it any more: it does not sign in"
+            "the administrator who set the password has lost the right to do so, so it is not \
+             accepted"
         }
     };
     let detail = format!("{email}: {why}; run tessera user reset-password {email}");
@@ -59,12 +61,14 @@ fn doubt(check: &'static str, one: &DoubtfulPassword) -> Option<Finding> {
 pub(super) async fn addresses(authority: &Authority) -> Vec<Finding> {
     const CHECK: &str = "addresses";
     match authority.users().address_conflicts(&runtime::operator(authority)).await {
-        Ok(found) if found.is_empty() => vec![Finding::ok(CHECK, "no two look the same")],
+        Ok(found) if found.is_empty() => vec![Finding::ok(CHECK, "no two look alike")],
         Ok(found) => {
             let line = |conflict: AddressConflict| {
                 let AddressConflict { user, email, other } = conflict;
                 let detail = format!(
-                    "{} of user {user} looks like that of user {other}: only its exact spelling finds the first; make another user for one of them and remove it by its id",
+                    "{} of user {user} looks like the address of user {other}: only its exact \
+                     spelling finds the first user; create a new user for one of them and remove \
+                     the old one by its ID",
                     email.escape_default()
                 );
                 Finding::warn(CHECK, detail)
@@ -80,14 +84,16 @@ pub(super) async fn exposed_tokens(authority: &Authority) -> Vec<Finding> {
     const CHECK: &str = "token secrets";
     match authority.tokens().exposed(&runtime::operator(authority)).await {
         Ok(found) if found.is_empty() => {
-            vec![Finding::ok(CHECK, "those of administrators' tokens are with administrators only")]
+            vec![Finding::ok(CHECK, "only administrators know those of administrators' tokens")]
         }
         Ok(found) => {
             let line = |exposed: ExposedToken| {
                 let ExposedToken { token, name, workspace, user, holders, enabled, .. } = exposed;
                 let state = if enabled { "" } else { " is disabled and" };
                 let detail = format!(
-                    "token {name} ({token}) in {workspace}{state} acts as {user}, who manages the instance, and others may know its secret: {}; rotate it and end the grace of older secrets, or delete it",
+                    "token {name} ({token}) in {workspace}{state} acts as {user}, who manages the \
+                     instance, and other users may know its secret: {}; rotate it and revoke its \
+                     old secrets, or delete it",
                     holders.join(", ")
                 );
                 Finding::warn(CHECK, detail)

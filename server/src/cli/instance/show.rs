@@ -30,7 +30,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         ("Database", format!("PostgreSQL {}", view.database_version)),
     ])?;
     if view.replicas.is_empty() {
-        return Ok(output::line("No server runs.")?);
+        return Ok(output::line("No servers are running.")?);
     }
     let time =
         |microseconds: Option<i64>| microseconds.map_or_else(|| "-".to_owned(), milliseconds);

@@ -71,7 +71,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
             output::json(&Changed { member, disabled_tokens: changed.disabled_tokens })?;
         }
         remark(&format!(
-            "{} is {} of {workspace}; grants: {}. Disabled {}.",
+            "{} is now {} in {workspace}; grants: {}. Disabled {}.",
             member.user.email,
             member.role,
             grants(member.grants.as_deref()),

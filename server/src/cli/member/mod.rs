@@ -20,7 +20,7 @@ pub(super) enum Command {
     List(list::Args),
     /// Change a member's role or grants
     Change(change::Args),
-    /// Remove a member; the user's tokens of the workspace stop working at once
+    /// Remove a member; the user's tokens in the workspace stop working immediately
     Remove(remove::Args),
 }
 
@@ -40,7 +40,7 @@ async fn find(session: &Session, workspace: &Slug, user: &str) -> Result<Member,
     members
         .into_iter()
         .find(|member| member.user.email == wanted || member.user.id.to_string() == wanted)
-        .ok_or_else(|| Failure::new(format_args!("{wanted} is no member of {workspace}")))
+        .ok_or_else(|| Failure::new(format_args!("{wanted} is not a member of {workspace}")))
 }
 
 /// Formats grants for people.

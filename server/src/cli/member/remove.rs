@@ -45,7 +45,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
             }))?;
         }
         remark(&format!(
-            "Removed {} from {workspace}. Stopped {} of the user. Disabled {} of others.",
+            "Removed {} from {workspace}. Stopped {} of this user. Disabled {} of other users.",
             removed.member.user.email,
             tokens(removed.stopped_tokens),
             tokens(removed.disabled_tokens)

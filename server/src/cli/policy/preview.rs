@@ -10,7 +10,7 @@ use super::{super::output::plain, rule::value_of};
 pub(in crate::cli) fn preview_text(preview: &PolicyPreview) -> String {
     let mut text = String::new();
     if preview.changed.is_empty() {
-        text.push_str("No rule in force would differ.\n");
+        text.push_str("No effective rule changes.\n");
     }
     for rule in &preview.changed {
         let (before, after) = (value_of(*rule, &preview.before), value_of(*rule, &preview.after));
@@ -21,12 +21,13 @@ pub(in crate::cli) fn preview_text(preview: &PolicyPreview) -> String {
         let _ = writeln!(text, "New audiences: {}", audiences.join(" "));
     }
     if preview.above_cap > 0 {
-        let _ = writeln!(text, "There are {} tokens above the limit.", preview.above_cap);
+        let _ = writeln!(text, "Tokens above the limit: {}.", preview.above_cap);
     }
     if preview.unfit > 0 {
         let _ = writeln!(
             text,
-            "{} tokens would not fit. They go on working: policy binds what is made.",
+            "Existing tokens that do not comply: {}. They keep working: a policy applies only to \
+             later changes.",
             preview.unfit
         );
         for misfit in Misfit::ALL {

@@ -17,11 +17,11 @@ impl std::str::FromStr for Assignment {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, value) =
-            text.split_once('=').ok_or("must be RULE=VALUE, or RULE= to clear it")?;
+            text.split_once('=').ok_or("must be RULE=VALUE, or RULE= to clear the rule")?;
         let rule =
             Rule::ALL.iter().copied().find(|rule| rule.as_str() == name).ok_or_else(|| {
                 let known: Vec<_> = Rule::ALL.iter().map(|rule| rule.as_str()).collect();
-                format!("{name:?} is not a rule; rules are {}", known.join(", "))
+                format!("{name:?} is not a rule; the rules are {}", known.join(", "))
             })?;
         let assignment = Self { rule, value: value.to_owned() };
         // An unusable value is an error of the command line.
@@ -79,11 +79,9 @@ fn seconds(text: &str) -> Result<i64, String> {
         (_, Some(hours)) => (hours, 3_600),
         _ => (text, 1),
     };
-    digits
-        .parse::<i64>()
-        .ok()
-        .and_then(|count| count.checked_mul(unit))
-        .ok_or_else(|| format!("must be seconds, or a time such as 270d or 12h, not {text:?}"))
+    digits.parse::<i64>().ok().and_then(|count| count.checked_mul(unit)).ok_or_else(|| {
+        format!("must be a number of seconds or a duration such as 270d or 12h, not {text:?}")
+    })
 }
 
 /// Formats a rule in force for people.
@@ -95,7 +93,7 @@ pub(super) fn value_of(rule: Rule, policy: &Policy) -> String {
     };
     match rule {
         Rule::MaxTokens => policy.max_tokens.map_or("no limit".into(), |count| count.to_string()),
-        Rule::DefaultTtlS => time(policy.default_ttl_s, "never ends"),
+        Rule::DefaultTtlS => time(policy.default_ttl_s, "never expires"),
         Rule::MaxTtlS => time(policy.max_ttl_s, "no limit"),
         Rule::MaxGraceS => time(policy.max_grace_s, "no limit"),
         Rule::AllowNever => policy.permits_never().to_string(),

@@ -22,7 +22,7 @@ pub(crate) struct Args {
     #[arg(
         required = true,
         value_name = "RULE=VALUE",
-        help = "A rule, such as max_ttl_s=270d or self_service=true; max_tokens= leaves it to the level above"
+        help = "A rule, such as max_ttl_s=270d or self_service=true; max_tokens= clears the rule, so that the level above decides"
     )]
     rules: Vec<Assignment>,
     /// Show what would change without changing anything

@@ -39,5 +39,5 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
             vec![rule.as_str().to_owned(), value_of(*rule, &view.effective), source.to_owned()]
         })
         .collect();
-    Ok(output::table(&["RULE", "IN FORCE", "FROM"], &rows)?)
+    Ok(output::table(&["RULE", "VALUE", "FROM"], &rows)?)
 }

@@ -36,7 +36,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         if !arguments.json {
             output::text(preview_text(&preview).as_bytes())?;
         }
-        let question = format!("Apply the preset {preset} to {}?", name(&level));
+        let question = format!("Apply preset {preset} to {}?", name(&level));
         let apply = arguments.yes || (ask::can_ask() && ask::confirm(&question).await);
         let view = if apply {
             let expected = Some(preview.version);
@@ -50,10 +50,10 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
             }))?;
         }
         if !apply {
-            let line = "nothing was changed; --yes applies the preset without being asked";
+            let line = "nothing was changed; pass --yes to apply the preset without confirmation";
             return Err(Failure::new(line));
         }
-        remark(&format!("Applied the preset {preset} to {}.", name(&level)));
+        remark(&format!("Applied preset {preset} to {}.", name(&level)));
         Ok(())
     })
     .await
@@ -62,6 +62,6 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
 fn name(level: &PolicyLevel) -> String {
     match level {
         PolicyLevel::Instance => "the instance".to_owned(),
-        PolicyLevel::Workspace(slug) => format!("the workspace {slug}"),
+        PolicyLevel::Workspace(slug) => format!("workspace {slug}"),
     }
 }

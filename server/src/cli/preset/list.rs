@@ -30,5 +30,5 @@ pub(super) fn run(arguments: &Args) -> Result<(), Failure> {
         .iter()
         .map(|preset| vec![preset.as_str().to_owned(), preset.description().to_owned()])
         .collect();
-    Ok(output::table(&["PRESET", "WHAT IT DOES"], &rows)?)
+    Ok(output::table(&["PRESET", "DESCRIPTION"], &rows)?)
 }

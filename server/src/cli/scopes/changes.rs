@@ -56,7 +56,8 @@ fn tell(changes: &CatalogueChanges) -> Result<(), Failure> {
     let CatalogueChanges { audience, added, changed, retired, removed, .. } = changes;
     let verb = if changes.dry_run { "Would load" } else { "Loaded" };
     remark(&format!(
-        "{verb} the audience {audience}. Scopes: {} added, {} changed, {} removed, {} retired.",
+        "{verb} the catalogue of audience {audience}. Scopes: {} added, {} changed, {} removed, {} \
+         retired.",
         added.len(),
         changed.len(),
         removed.len(),
@@ -78,11 +79,11 @@ fn tell(changes: &CatalogueChanges) -> Result<(), Failure> {
 
 /// Reports which tokens lose scopes.
 pub(super) fn tell_uses(uses: &ScopeUses, dry_run: bool) -> Result<(), Failure> {
-    let verb = if dry_run { "would have" } else { "have" };
+    let verb = if dry_run { "would lose" } else { "lose" };
     match uses.count {
-        0 => remark(&format!("No token {} less.", if dry_run { "would have" } else { "has" })),
-        1 => remark(&format!("1 token {} less:", if dry_run { "would have" } else { "has" })),
-        count => remark(&format!("{count} tokens {verb} less:")),
+        0 => remark(&format!("No token {} scopes.", if dry_run { "would lose" } else { "loses" })),
+        1 => remark(&format!("1 token {} scopes:", if dry_run { "would lose" } else { "loses" })),
+        count => remark(&format!("{count} tokens {verb} scopes:")),
     }
     if uses.tokens.is_empty() {
         return Ok(());

@@ -24,7 +24,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     if let Some(wanted) = &arguments.audience {
         catalogues.retain(|catalogue| catalogue.audience.as_ref() == wanted);
         if catalogues.is_empty() {
-            return Err(Failure::new(format_args!("there is no audience {wanted}")));
+            return Err(Failure::new(format_args!("audience {wanted} does not exist")));
         }
     }
     if arguments.json {

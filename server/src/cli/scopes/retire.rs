@@ -55,7 +55,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         }))?);
     }
     if !dry_run {
-        remark(&format!("Retired {scope}: it is granted to nobody any more."));
+        remark(&format!("Retired {scope}: no token has it any more."));
     }
     changes::tell_uses(&retired.uses, dry_run)
 }
@@ -70,6 +70,6 @@ pub(super) async fn back(arguments: BackArgs, config: Config) -> Result<(), Fail
     if json {
         return Ok(output::json(&entry)?);
     }
-    remark(&format!("{scope} is in use again."));
+    remark(&format!("{scope} is available again."));
     Ok(())
 }

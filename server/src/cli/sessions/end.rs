@@ -26,7 +26,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
             Some(id) => sessions.end(&context, id).await.map(|()| 1)?,
             None => sessions.end_all(&context, arguments.user.as_deref()).await?,
         };
-        remark(&format!("Ended sessions: {ended}."));
+        remark(&format!("Sessions ended: {ended}."));
         Ok(())
     })
     .await

@@ -91,7 +91,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         )));
     }
     remark(&format!(
-        "Created token {} ({}) in {} for {}; expires: {}. {}",
+        "Created token {} ({}) in {}, acting as {}; expires: {}. {}",
         token.name,
         token.id,
         token.workspace,

@@ -15,5 +15,5 @@ pub(super) async fn run(arguments: Change, config: Config) -> Result<(), Failure
         Ok(session.authority.tokens().end_grace(&context, arguments.id, None).await?)
     })
     .await?;
-    told(&token, "has no older secret that works", arguments.json)
+    told(&token, "no longer accepts its old secret", arguments.json)
 }

@@ -15,5 +15,5 @@ pub(super) async fn run(arguments: Change, config: Config) -> Result<(), Failure
         Ok(session.authority.tokens().expire(&context, arguments.id, None).await?)
     })
     .await?;
-    told(&token, "has ended", arguments.json)
+    told(&token, "has expired", arguments.json)
 }

@@ -24,7 +24,7 @@ const FILE_MAX: u64 = 16 * 1024 * 1024;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[arg(
-        help = "A file with digest, name, owner, scopes, audiences, expires_at, description; - reads standard input"
+        help = "A file with digest, name, owner, scopes, audiences, expires_at and description in each row; - is standard input"
     )]
     file: PathBuf,
     /// The workspace of the imported tokens
@@ -49,7 +49,8 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         (None, Some("jsonl" | "ndjson")) => Format::Jsonl,
         (None, _) => {
             return Err(Failure::Usage(
-                "name the format: --format csv or --format jsonl".to_owned(),
+                "the file name does not show the format; pass --format csv or --format jsonl"
+                    .to_owned(),
             ));
         }
     };
@@ -70,7 +71,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     }
     let count = report.tokens.len();
     remark(&if report.dry_run {
-        format!("{count} tokens could be imported; nothing was changed.")
+        format!("{count} tokens can be imported. Nothing was changed.")
     } else {
         format!(
             "Imported {count} tokens into {}. A running server accepts their secrets within two seconds.",

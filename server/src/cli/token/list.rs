@@ -49,7 +49,7 @@ pub(crate) struct Args {
     #[arg(
         long,
         default_value = "newest",
-        help = "The order: newest, oldest, name, expires, last_used"
+        help = "Sort order: newest, oldest, name, expires, last_used"
     )]
     sort: TokenSort,
     /// Print JSON

@@ -30,7 +30,7 @@ use crate::config::Config;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Create a token and print its secret, only this once
+    /// Create a token and print its secret, which is shown only once
     Create(create::Args),
     /// List the tokens of a workspace
     List(list::Args),
@@ -44,7 +44,7 @@ pub(super) enum Command {
     Disable(disable::Args),
     /// Expire a token now; it stays listed
     Expire(Change),
-    /// Give a token a new secret and print it, only this once
+    /// Give a token a new secret and print it; the secret is shown only once
     Rotate(rotate::Args),
     /// Revoke the old secret of a rotated token now
     EndGrace(Change),
@@ -92,7 +92,7 @@ pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure>
 
 /// Parses a token's ID.
 fn id(text: &str) -> Result<TokenId, String> {
-    text.parse().map_err(|_| "is no id of a token; tessera token list shows them".to_owned())
+    text.parse().map_err(|_| "not a token ID; tessera token list shows the IDs".to_owned())
 }
 
 /// Reports a change of a token: as JSON on standard output, or in a sentence on standard error.
@@ -108,9 +108,9 @@ fn told(token: &Token, what: &str, json: bool) -> Result<(), Failure> {
 /// Returns a sentence on whether a token's secret can be shown again.
 const fn shown(token: &Token) -> &'static str {
     if token.recoverable {
-        "tessera token reveal shows its secret again."
+        "To print its secret again, run tessera token reveal."
     } else {
-        "Its secret is shown this once."
+        "Its secret is shown only once."
     }
 }
 
@@ -134,7 +134,7 @@ fn pairs(
     }
     if pairs.len() < scopes.len() {
         return Err(Failure::new(
-            "name the audience of every scope, as in default/rivers:read, or of none",
+            "name the audience of every scope, as in default/rivers:read, or of none of them",
         ));
     }
     let mut grants: BTreeMap<String, Vec<String>> =
@@ -147,7 +147,7 @@ fn pairs(
 
 /// Parses a duration into seconds.
 fn seconds(text: &str) -> Result<i64, String> {
-    const FORM: &str = "must be a length of time such as 30s, 15m, 12h or 7d";
+    const FORM: &str = "must be a duration such as 30s, 15m, 12h or 7d";
     let (count, unit) = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)]
         .iter()
         .find_map(|(letter, unit)| Some((text.strip_suffix(letter)?, *unit)))

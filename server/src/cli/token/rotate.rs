@@ -65,11 +65,12 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     }
     if minted.children_pending {
         remark(
-            "Some of the tokens that it made are not disabled yet. The server goes on with that.",
+            "Some tokens that it created are not disabled yet. The server continues to disable \
+             them.",
         );
     }
     remark(&format!(
-        "Rotated token {} ({}) in {}; expires: {}; its older secret works until: {}. {}",
+        "Rotated token {} ({}) in {}; expires: {}; its old secret works until: {}. {}",
         token.name,
         token.id,
         token.workspace,

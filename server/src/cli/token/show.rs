@@ -46,7 +46,7 @@ fn pairs(token: &Token) -> Vec<(&'static str, String)> {
     let tags: Vec<String> =
         token.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
     vec![
-        ("Id", token.id.to_string()),
+        ("ID", token.id.to_string()),
         ("Number", token.num.to_string()),
         ("Name", token.name.clone()),
         ("Description", or_dash(token.description.to_string())),
@@ -55,13 +55,16 @@ fn pairs(token: &Token) -> Vec<(&'static str, String)> {
         ("Hint", token.hint.clone()),
         ("Acts as", format!("{} <{}>", user.name, user.email)),
         ("Created by", created_by.unwrap_or_else(|| "command line".to_owned())),
-        ("Made by token", token.parent.map_or_else(|| "-".to_owned(), |parent| parent.to_string())),
+        (
+            "Created by token",
+            token.parent.map_or_else(|| "-".to_owned(), |parent| parent.to_string()),
+        ),
         ("Disabled by", stop(token.disabled_by.as_ref())),
-        ("Ended by", stop(token.ended_by.as_ref())),
+        ("Expired by", stop(token.ended_by.as_ref())),
         ("Audiences", or_dash(join(&token.audiences))),
         ("Scopes", or_dash(pairs.join(" "))),
         (
-            "Used from",
+            "Allowed from",
             if token.ip_allow.is_empty() { "anywhere".to_owned() } else { join(&token.ip_allow) },
         ),
         (
@@ -70,10 +73,10 @@ fn pairs(token: &Token) -> Vec<(&'static str, String)> {
         ),
         ("Not before", moment(token.not_before, "-")),
         ("Expires", moment(token.expires_at, "never")),
-        ("Secret kept", if token.recoverable { "sealed" } else { "no" }.to_owned()),
+        ("Recoverable", if token.recoverable { "yes" } else { "no" }.to_owned()),
         ("Tags", or_dash(tags.join(" "))),
         ("Rotated", moment(token.rotated_at, "never")),
-        ("Older secret", older.unwrap_or_else(|| "-".to_owned())),
+        ("Old secret", older.unwrap_or_else(|| "-".to_owned())),
         ("Reused", moment(token.reused_at, "never")),
         ("Last used", moment(token.last_used_at, "never")),
         ("Created", moment(Some(token.created_at), "-")),

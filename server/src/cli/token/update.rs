@@ -59,7 +59,7 @@ pub(crate) struct Args {
 
 /// The properties to clear.
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate flag")]
 struct Cleared {
     /// Make the token valid from now on
     #[arg(long)]
@@ -82,7 +82,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         Ok(session.authority.tokens().update(&session.context(), id, None, patch).await?)
     })
     .await?;
-    told(&token, "is as you want it", json)
+    told(&token, "was updated", json)
 }
 
 impl Args {

@@ -40,12 +40,12 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     }
     output::table(&["HOUR", "ALLOWED", "REFUSED"], &rows(&usage))?;
     remark(&match &usage.last {
-        None => "The token was never used.".to_owned(),
+        None => "The token has never been used.".to_owned(),
         Some(last) => output::plain(&format!(
             "Last used: {} from {} by {}",
             moment(Some(last.at), "-"),
             last.ip.map_or("an unknown address".to_owned(), |ip| ip.to_string()),
-            last.agent.as_deref().unwrap_or("an unknown program"),
+            last.agent.as_deref().unwrap_or("an unknown client"),
         )),
     });
     Ok(())

@@ -84,7 +84,9 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         remark(&format!("Created {} <{}>.", user.summary.name, user.summary.email));
         match (user.kind, &link) {
             (UserKind::Service, _) => {}
-            (_, Some(_)) => remark("The link lets them choose a password, once, within 24 hours."),
+            (_, Some(_)) => {
+                remark("The link lets them choose a password. It works once, within 24 hours.");
+            }
             (_, None) => remark("They must change the password when they first sign in."),
         }
         Ok(())

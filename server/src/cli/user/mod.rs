@@ -24,11 +24,11 @@ pub(super) struct Known {
 /// Describes what was revoked together with a user's rights.
 fn ended(changed: &ChangedUser) -> String {
     let (stopped, disabled) = (tokens(changed.stopped_tokens), tokens(changed.disabled_tokens));
-    let text = format!("Stopped {stopped} of the user. Disabled {disabled} of others.");
+    let text = format!("Stopped {stopped} of this user. Disabled {disabled} of other users.");
     if changed.ended_passwords.is_empty() {
         return text;
     }
-    format!("{text} Ended the passwords of: {}.", changed.ended_passwords.join(", "))
+    format!("{text} Invalidated the passwords of: {}.", changed.ended_passwords.join(", "))
 }
 
 /// The commands.

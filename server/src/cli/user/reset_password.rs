@@ -34,7 +34,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         output::line(&url)?;
     }
     remark(&format!(
-        "Hand this link to {} <{}>: it sets a new password, once, within 24 hours.",
+        "Give this link to {} <{}>. It sets a new password once, within 24 hours.",
         link.user.name, link.user.email
     ));
     Ok(())

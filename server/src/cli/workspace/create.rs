@@ -24,7 +24,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         let new = NewWorkspace { slug: arguments.slug, name: arguments.name };
         let workspace = session.authority.workspaces().create(&session.context(), new).await?;
         output::line(workspace.slug.as_ref())?;
-        remark(&format!("Created the workspace {}.", workspace.name));
+        remark(&format!("Created workspace {}.", workspace.name));
         Ok(())
     })
     .await

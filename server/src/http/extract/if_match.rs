@@ -19,7 +19,7 @@ pub(crate) struct IfMatch(pub(crate) Option<i64>);
 /// [`IfMatch`] in the description of an operation.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "describes the header; IfMatch reads it")]
+#[expect(dead_code, reason = "documents the header, which IfMatch parses")]
 pub(crate) struct IfMatchHeader {
     /// The `ETag` of the record as it was read. A record that has changed since is left
     /// unchanged (412)

@@ -79,9 +79,9 @@ fn refuse(path: &str, error: &serde_json::Error) -> ApiError {
     }
     let (line, column) = (error.line(), error.column());
     let detail = if error.is_eof() {
-        "The body is not complete JSON: it ends too early.".to_owned()
+        "The body is incomplete JSON.".to_owned()
     } else {
-        format!("The body is not JSON: line {line}, column {column} cannot be read.")
+        format!("The body is not valid JSON: error at line {line}, column {column}.")
     };
     ApiError::new(ProblemCode::MalformedRequest, detail)
 }
@@ -107,7 +107,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only its shape matters")]
+    #[expect(dead_code, reason = "only the fields matter")]
     struct Shape {
         name: String,
         #[serde(default)]
@@ -138,11 +138,12 @@ mod tests {
             ),
             (
                 "{\"name\":\"a\",\"limit\":-1}",
-                "422 validation_failed [limit: must be a whole number within its limits]",
+                "422 validation_failed [limit: must be a whole number in the allowed range]",
             ),
             (
                 "{\"name\":\"a\",\"nome\":1}",
-                "422 validation_failed [nome: is not a field that is known here; known are name, scopes, limit]",
+                "422 validation_failed [nome: is not a known field; known fields are name, scopes, \
+                 limit]",
             ),
             ("{\"name\":\"a\",\"name\":\"b\"}", "422 validation_failed [name: is given twice]"),
             ("[]", "422 validation_failed [body: must be an object, not an array]"),

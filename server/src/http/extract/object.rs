@@ -40,14 +40,14 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only its shape matters")]
+    #[expect(dead_code, reason = "only the fields matter")]
     struct Outer {
         items: Vec<Object<Inner>>,
     }
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only its shape matters")]
+    #[expect(dead_code, reason = "only the fields matter")]
     struct Inner {
         name: String,
     }
@@ -68,7 +68,7 @@ mod tests {
             ("{\"items\":[{\"name\":1}]}", "items[0].name must be a string, not an integer"),
             (
                 "{\"items\":[{\"nome\":1}]}",
-                "items[0].nome is not a field that is known here; known are name",
+                "items[0].nome is not a known field; known fields are name",
             ),
         ] {
             assert_eq!(fault(text), expected, "{text}");

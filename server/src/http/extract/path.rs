@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::http::problem::ApiError;
 
-/// The variable parts of the path. A text that cannot be an id or a slug names nothing: 404.
+/// The variable parts of the path. A text that cannot be an ID or a slug names nothing: 404.
 pub(crate) struct ApiPath<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath<T> {
@@ -18,7 +18,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath
             Ok(Path(value)) => Ok(Self(value)),
             Err(_) => Err(ApiError::new(
                 ProblemCode::NotFound,
-                "There is no such resource: this part of the path cannot be an id or a slug.",
+                "There is no such resource: part of the path is not a valid ID or slug.",
             )),
         }
     }

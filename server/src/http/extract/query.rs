@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(refusal("limit=x"), "422 limit: must be a whole number from 0 to 65535");
         assert_eq!(
             refusal("size=7"),
-            "422 size: is not a field that is known here; known are q, limit, all, dry_run"
+            "422 size: is not a known field; known fields are q, limit, all, dry_run"
         );
         assert_eq!(refusal("all=yes"), "422 all: must be true or false");
         assert_eq!(refusal("dry_run=1"), "422 dry_run: must be true or false");

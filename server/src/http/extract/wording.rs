@@ -18,7 +18,7 @@ pub(super) fn field_error(path: &str, message: &str) -> FieldError {
         let known = known.trim_start_matches("one of ").replace('`', "");
         return FieldError::new(
             join(path, &shortened(field)),
-            format!("is not a field that is known here; known are {known}"),
+            format!("is not a known field; known fields are {known}"),
         );
     }
     let field = if path.is_empty() { "body" } else { path };
@@ -37,7 +37,7 @@ pub(super) fn field_error(path: &str, message: &str) -> FieldError {
             FieldError::new(field, "must be an object, not an array")
         }
         Some((found, expected)) if is_number(expected) && found.starts_with("integer") => {
-            FieldError::new(field, "must be a whole number within its limits")
+            FieldError::new(field, "must be a whole number in the allowed range")
         }
         Some((found, expected)) => FieldError::new(
             field,
@@ -45,7 +45,7 @@ pub(super) fn field_error(path: &str, message: &str) -> FieldError {
         ),
         // The message of a parsed type, which begins with "must".
         None if message.starts_with("must ") => FieldError::new(field, message),
-        None => FieldError::new(field, "cannot be used"),
+        None => FieldError::new(field, "is invalid"),
     }
 }
 

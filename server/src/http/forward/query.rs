@@ -26,7 +26,7 @@ pub(crate) fn asked(query: &str) -> Result<Asked, ApiError> {
         let refuse = |why: &str| {
             ApiError::new(
                 ProblemCode::MalformedRequest,
-                format!("The gateway asks for a {name} that {why}."),
+                format!("The query parameter {name} {why}."),
             )
         };
         match name.as_ref() {
@@ -44,7 +44,7 @@ pub(crate) fn asked(query: &str) -> Result<Asked, ApiError> {
                         return Err(ApiError::new(
                             ProblemCode::MalformedRequest,
                             format!(
-                                "The gateway asks for more than {DEMANDED_MAX} scopes at once."
+                                "The query parameter scope names more than {DEMANDED_MAX} scopes."
                             ),
                         ));
                     }
@@ -58,14 +58,15 @@ pub(crate) fn asked(query: &str) -> Result<Asked, ApiError> {
                 rate_limited = Some(match value.as_ref() {
                     "403" => StatusCode::FORBIDDEN,
                     "429" => StatusCode::TOO_MANY_REQUESTS,
-                    _ => return Err(refuse("is neither 403 nor 429")),
+                    _ => return Err(refuse("must be 403 or 429")),
                 });
             }
             "audience" | "workspace" | "rate_limited" => return Err(refuse("is given twice")),
             _ => {
                 return Err(ApiError::new(
                     ProblemCode::MalformedRequest,
-                    "The gateway's query holds something other than audience, scope, workspace and rate_limited.",
+                    "The query contains a parameter other than audience, scope, workspace and \
+                     rate_limited.",
                 ));
             }
         }

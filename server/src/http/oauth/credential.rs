@@ -18,7 +18,7 @@ pub(super) fn credential(headers: &HeaderMap) -> Result<Option<String>, ApiError
         match &found {
             _ if password.is_empty() => {}
             Some(other) if *other != password => {
-                let detail = "The request holds two different tokens. Send one of them.";
+                let detail = "The request contains two different tokens. Send only one.";
                 return Err(ApiError::new(ProblemCode::MultipleCredentials, detail));
             }
             _ => found = Some(password),
@@ -40,7 +40,8 @@ fn basic(value: &HeaderValue) -> Option<Result<String, ApiError>> {
     Some(password.ok_or_else(|| {
         ApiError::new(
             ProblemCode::InvalidToken,
-            "The header Authorization must be \"Basic\" with a name and a token, or \"Bearer\" with a token.",
+            "The Authorization header must be \"Basic\" with a name and a token, or \"Bearer\" \
+             with a token.",
         )
     }))
 }

@@ -14,7 +14,7 @@ use crate::http::{
 /// The token that a request is about.
 #[derive(ToSchema)]
 #[schema(as = PresentedToken, example = json!({"token": "tsr_…"}))]
-#[expect(dead_code, reason = "describes the form, which is read pair by pair")]
+#[expect(dead_code, reason = "documents the form, which is parsed pair by pair")]
 pub(super) struct FormBody {
     /// The token as it was presented.
     #[schema(min_length = 1)]

@@ -68,7 +68,7 @@ pub(super) struct ActiveBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     nbf: Option<i64>,
-    /// The id of the user that it acts as.
+    /// The ID of the user that it acts as.
     sub: Uuid,
     /// The APIs that it is meant for. An API must check that it is one of them.
     aud: Vec<&'a str>,
@@ -77,7 +77,7 @@ pub(super) struct ActiveBody<'a> {
     grants: BTreeMap<&'a str, Vec<&'a str>>,
     /// This server's address.
     iss: &'a str,
-    /// The token's id.
+    /// The token's ID.
     jti: Uuid,
     /// Present if the response comes from memory while the database is unreachable (setting
     /// `stale_grace`): the number of seconds for which the server has been unable to confirm that
@@ -148,17 +148,17 @@ impl FromRequestParts<AppState> for Introspector {
     security(("bearer" = []), ("token" = []), ("rime-api-key" = []), ("basic" = [])),
     request_body(content = FormBody, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, description = "What is known of it", body = IntrospectionBody<'static>),
-        (status = 400, description = "The form has no token or two of them, or the request holds two different credentials", body = ErrorBody),
-        (status = 401, description = "No credential, or one that is not accepted", body = ErrorBody,
+        (status = 200, description = "Information about the token", body = IntrospectionBody<'static>),
+        (status = 400, description = "The form contains no token or two tokens, or the request contains two different credentials", body = ErrorBody),
+        (status = 401, description = "The credential is missing or not accepted", body = ErrorBody,
             headers(("WWW-Authenticate" = String, description = "`Bearer` (RFC 6750) and `Basic` (RFC 7617)"))),
-        (status = 403, description = "The caller may verify nowhere", body = ErrorBody,
+        (status = 403, description = "The caller may not verify tokens in any workspace", body = ErrorBody,
             headers(("WWW-Authenticate" = Option<String>, description = "With `error=\"insufficient_scope\"` (RFC 6750)"))),
-        (status = 413, description = "The form has more than 65,536 bytes", body = ErrorBody),
-        (status = 415, description = "The body is no form", body = ErrorBody),
-        (status = 429, description = "The caller's own token was used as often as it may be for now, or the caller asked about too many unknown tokens", body = ErrorBody,
+        (status = 413, description = "The form is larger than 65,536 bytes", body = ErrorBody),
+        (status = 415, description = "The body is not a form", body = ErrorBody),
+        (status = 429, description = "The caller's own token has reached its rate limit, or the caller sent too many unknown tokens", body = ErrorBody,
             headers(("Retry-After" = u32, description = "Seconds"))),
-        (status = 500, description = "A fault of Tessera's own", body = ErrorBody),
+        (status = 500, description = "An internal error", body = ErrorBody),
         (status = 503, description = "Tessera cannot reach its database", body = ErrorBody,
             headers(("Retry-After" = u32, description = "Seconds"))),
     ),

@@ -115,7 +115,7 @@ fn envelope(problem: &Problem) -> (StatusCode, serde_json::Value) {
 #[schema(as = OAuthError, example = json!({
     "error": "invalid_request", "error_description": "The parameter token is missing."
 }))]
-#[expect(dead_code, reason = "describes; the envelope writes it")]
+#[expect(dead_code, reason = "documents the error, which the envelope writes")]
 pub(crate) struct ErrorBody {
     /// The error for programs: `invalid_request`, `invalid_client` (401), `insufficient_scope` and
     /// `unauthorized_client` (403), `temporarily_unavailable` (429, 503) or `server_error` (500).

@@ -16,9 +16,9 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
     path = "/api/v1/invitations/{id}/accept",
     operation_id = "acceptInvitation",
     tag = "Invitations",
-    params(("id" = Uuid, Path, description = "The invitation's id")),
+    params(("id" = Uuid, Path, description = "The invitation's ID")),
     responses(
-        (status = 200, description = "The person is a member. The body is what was accepted", body = InvitationBody),
+        (status = 200, description = "The person is now a member. The body is the accepted invitation", body = InvitationBody),
         RemoveErrors,
     ),
 )]

@@ -29,7 +29,7 @@ use crate::http::{
     "user": "grace@example.com", "role": "member", "grants": ["rivers:*"]
 }))]
 pub(crate) struct NewMemberBody {
-    /// The person's e-mail address. Administrators of the instance may also name a user by id, or a
+    /// The person's e-mail address. Administrators of the instance may also name a user by ID, or a
     /// service account.
     user: String,
     /// The role.
@@ -43,7 +43,7 @@ pub(crate) struct NewMemberBody {
 
 /// Add a member, or invite one
 ///
-/// An administrator of the instance who is signed in adds a user at once (201). All other callers
+/// An administrator of the instance who is signed in adds a user directly (201). All other callers
 /// invite a person by e-mail (202): the person accepts, or the invitation expires after seven days.
 /// The response does not reveal whether a user of the instance has the address. Inviting an address
 /// again replaces the invitation. A workspace has at most 100 open invitations. A person sends at

@@ -56,7 +56,7 @@ pub(crate) struct PresetOutcomeBody {
     params(IfMatchHeader),
     request_body = PresetBody,
     responses(
-        (status = 200, description = "What it means", body = PresetOutcomeBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        (status = 200, description = "The effect of the preset", body = PresetOutcomeBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
         ChangeErrors,
     ),
 )]
@@ -82,7 +82,7 @@ pub(crate) async fn apply_instance_preset(
     params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), IfMatchHeader),
     request_body = PresetBody,
     responses(
-        (status = 200, description = "What it means", body = PresetOutcomeBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        (status = 200, description = "The effect of the preset", body = PresetOutcomeBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
         ChangeErrors,
     ),
 )]

@@ -57,7 +57,7 @@ pub(crate) enum ActionBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = BulkResult)]
 pub(crate) struct BulkResultBody {
-    /// One result for each id.
+    /// One result for each ID.
     items: Vec<BulkItemBody>,
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct BulkResultBody {
     "id": "0198c2c4-7a00-7000-8000-00000000002a", "status": 200
 }))]
 pub(crate) struct BulkItemBody {
-    /// The token's id.
+    /// The token's ID.
     id: Uuid,
     /// The status that the single operation on this token would have returned: 200, or 204 if it
     /// was deleted.
@@ -91,7 +91,7 @@ pub(crate) struct BulkItemBody {
     params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1")),
     request_body = BulkBody,
     responses(
-        (status = 200, description = "What became of each token", body = BulkResultBody),
+        (status = 200, description = "The result for each token", body = BulkResultBody),
         BulkErrors,
     ),
 )]

@@ -47,8 +47,8 @@ fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GrantsChange, D:
 
 /// Change a member
 ///
-/// The change binds the member's tokens at once: they keep only the scopes that the member may
-/// still put on tokens.
+/// The change applies to the member's tokens immediately: they keep only the scopes that the member
+/// may still put on tokens.
 ///
 /// A change that takes rights away disables tokens of the workspace that act as other users if the
 /// member may know their secret and could regain access through their scopes `tokens:write`,
@@ -64,7 +64,7 @@ fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GrantsChange, D:
     path = "/api/v1/workspaces/{ws}/members/{user}",
     operation_id = "changeMember",
     tag = "Members",
-    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("user" = Uuid, Path, description = "The user's id"), IfMatchHeader),
+    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("user" = Uuid, Path, description = "The user's ID"), IfMatchHeader),
     request_body = MemberChangeBody,
     responses(
         (status = 200, description = "The member", body = ChangedMemberBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),

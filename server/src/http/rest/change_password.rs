@@ -36,8 +36,8 @@ pub(crate) struct PasswordChangeBody {
     tag = "Account",
     request_body = PasswordChangeBody,
     responses(
-        (status = 204, description = "The password is changed",
-            headers(("Set-Cookie" = String, description = "The session from now on"))),
+        (status = 204, description = "The password was changed",
+            headers(("Set-Cookie" = String, description = "The session's new cookie"))),
         ChangeErrors,
     ),
 )]

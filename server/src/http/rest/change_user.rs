@@ -33,7 +33,7 @@ pub(crate) struct UserChangeBody {
     #[serde(default)]
     instance_role: Option<InstanceRoleBody>,
     /// Whether the user is enabled. A disabled user is signed out, and their tokens are refused
-    /// at once.
+    /// immediately.
     #[serde(default)]
     enabled: Option<bool>,
     /// Whether to disable secrets that the user may know, if the user gets a lower role or is
@@ -65,7 +65,7 @@ pub(crate) struct UserChangeBody {
     path = "/api/v1/users/{id}",
     operation_id = "changeUser",
     tag = "Users",
-    params(("id" = Uuid, Path, description = "The user's id"), IfMatchHeader),
+    params(("id" = Uuid, Path, description = "The user's ID"), IfMatchHeader),
     request_body = UserChangeBody,
     responses(
         (status = 200, description = "The user", body = ChangedUserBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),

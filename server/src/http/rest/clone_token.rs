@@ -37,17 +37,17 @@ pub(crate) struct CloneBody {
     operation_id = "cloneToken",
     tag = "Tokens",
     params(
-        ("id" = Uuid, Path, description = "The id of the token to clone"),
+        ("id" = Uuid, Path, description = "The ID of the token to clone"),
         IfMatchHeader,
         IdempotencyKeyHeader,
     ),
     request_body = CloneBody,
     responses(
-        (status = 201, description = "The token was made", body = MintedBody,
+        (status = 201, description = "The token was created", body = MintedBody,
             headers(
                 ("Location" = String, description = "The new token's path"),
                 ("ETag" = String, description = "The new token's version"),
-                ("Idempotency-Replayed" = Option<String>, description = "`true` when the request was repeated and this is its first answer"),
+                ("Idempotency-Replayed" = Option<String>, description = "`true` if the request was repeated and this is the response to the first one"),
             )),
         ChangeErrors,
     ),

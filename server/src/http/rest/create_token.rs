@@ -50,7 +50,7 @@ pub(crate) struct NewToken {
     #[serde(default)]
     #[schema(max_length = 1_000)]
     description: String,
-    /// E-mail address or id of the user that it acts as. If absent, it acts as the caller.
+    /// E-mail address or ID of the user that it acts as. If absent, it acts as the caller.
     #[serde(default)]
     user: Option<String>,
     /// Its scopes, by the API that they are for: at most 1,000 in all, whose names total at most
@@ -77,7 +77,7 @@ pub(crate) struct NewToken {
     #[serde(default)]
     #[schema(minimum = 1)]
     expires_in_s: Option<i64>,
-    /// Not valid before this time (RFC 3339). If absent, it is valid at once.
+    /// Not valid before this time (RFC 3339). If absent, it is valid immediately.
     #[serde(default)]
     #[schema(format = DateTime)]
     not_before: Option<String>,
@@ -118,11 +118,11 @@ pub(crate) struct NewToken {
     ),
     request_body = NewToken,
     responses(
-        (status = 201, description = "The token was made", body = MintedBody,
+        (status = 201, description = "The token was created", body = MintedBody,
             headers(
                 ("Location" = String, description = "The token's path"),
                 ("ETag" = String, description = "The token's version"),
-                ("Idempotency-Replayed" = Option<String>, description = "`true` when the request was repeated and this is its first answer"),
+                ("Idempotency-Replayed" = Option<String>, description = "`true` if the request was repeated and this is the response to the first one"),
             )),
         WriteErrors,
     ),

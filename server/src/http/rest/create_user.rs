@@ -52,7 +52,7 @@ pub(crate) struct NewUserBody {
     tag = "Users",
     request_body = NewUserBody,
     responses(
-        (status = 201, description = "The user was made", body = CreatedUserBody,
+        (status = 201, description = "The user was created", body = CreatedUserBody,
             headers(("Location" = String, description = "The user's path"))),
         WriteErrors,
     ),

@@ -34,7 +34,7 @@ pub(crate) struct NewWorkspaceBody {
     tag = "Workspaces",
     request_body = NewWorkspaceBody,
     responses(
-        (status = 201, description = "The workspace was made", body = WorkspaceOverviewBody,
+        (status = 201, description = "The workspace was created", body = WorkspaceOverviewBody,
             headers(("Location" = String, description = "The workspace's path"))),
         WriteErrors,
     ),

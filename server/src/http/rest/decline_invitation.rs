@@ -16,8 +16,8 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
     path = "/api/v1/invitations/{id}/decline",
     operation_id = "declineInvitation",
     tag = "Invitations",
-    params(("id" = Uuid, Path, description = "The invitation's id")),
-    responses((status = 204, description = "It is declined"), ReadErrors),
+    params(("id" = Uuid, Path, description = "The invitation's ID")),
+    responses((status = 204, description = "The invitation was declined"), ReadErrors),
 )]
 pub(crate) async fn decline_invitation(
     State(state): State<AppState>,

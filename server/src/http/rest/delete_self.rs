@@ -22,7 +22,7 @@ use crate::http::{
     operation_id = "deleteSelf",
     tag = "Tokens",
     params(IfMatchHeader, ChildrenQuery),
-    responses((status = 204, description = "The presented token is deleted"), ChangeErrors),
+    responses((status = 204, description = "The presented token was deleted"), ChangeErrors),
 )]
 pub(crate) async fn delete_self(
     State(state): State<AppState>,

@@ -22,11 +22,11 @@ use crate::http::{
     operation_id = "deleteToken",
     tag = "Tokens",
     params(
-        ("id" = Uuid, Path, description = "The token's id"),
+        ("id" = Uuid, Path, description = "The token's ID"),
         IfMatchHeader,
         ChildrenQuery,
     ),
-    responses((status = 204, description = "The token is deleted"), ChangeErrors),
+    responses((status = 204, description = "The token was deleted"), ChangeErrors),
 )]
 pub(crate) async fn delete_token(
     State(state): State<AppState>,

@@ -23,12 +23,12 @@ use crate::http::{
     operation_id = "disableToken",
     tag = "Tokens",
     params(
-        ("id" = Uuid, Path, description = "The token's id"),
+        ("id" = Uuid, Path, description = "The token's ID"),
         IfMatchHeader,
         ChildrenQuery,
     ),
     responses(
-        (status = 200, description = "The token as it is now", body = TokenBody,
+        (status = 200, description = "The token after the change", body = TokenBody,
             headers(("ETag" = String, description = "Its version"))),
         ChangeErrors,
     ),

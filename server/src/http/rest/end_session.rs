@@ -16,8 +16,8 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
     path = "/api/v1/sessions/{id}",
     operation_id = "endSession",
     tag = "Sessions",
-    params(("id" = Uuid, Path, description = "The session's id")),
-    responses((status = 204, description = "It is over"), ReadErrors),
+    params(("id" = Uuid, Path, description = "The session's ID")),
+    responses((status = 204, description = "The session was ended"), ReadErrors),
 )]
 pub(crate) async fn end_session(
     State(state): State<AppState>,

@@ -28,7 +28,7 @@ pub(crate) struct EndQuery {
     operation_id = "endSessions",
     tag = "Sessions",
     params(EndQuery),
-    responses((status = 200, description = "They are over", body = EndedBody), QueryErrors),
+    responses((status = 200, description = "The sessions were ended", body = EndedBody), QueryErrors),
 )]
 pub(crate) async fn end_sessions(
     State(state): State<AppState>,

@@ -22,11 +22,11 @@ use crate::http::{
     operation_id = "expireToken",
     tag = "Tokens",
     params(
-        ("id" = Uuid, Path, description = "The token's id"),
+        ("id" = Uuid, Path, description = "The token's ID"),
         IfMatchHeader,
     ),
     responses(
-        (status = 200, description = "The token as it is now", body = TokenBody,
+        (status = 200, description = "The token after the change", body = TokenBody,
             headers(("ETag" = String, description = "Its version"))),
         SwitchErrors,
     ),

@@ -37,7 +37,7 @@ pub(crate) struct ImportQuery {
 /// Imports tokens whose SHA-256 digests another system holds, so that their secrets keep working.
 /// The file is JSON lines or CSV with headings, at most 1,000 rows and 1 MiB, with `digest` (the
 /// SHA-256 of the secret, in hexadecimal digits or base64), `name`, and optionally `owner` (e-mail
-/// address or id; the caller if absent), `scopes`, `audiences` (lists; in CSV separated by spaces),
+/// address or ID; the caller if absent), `scopes`, `audiences` (lists; in CSV separated by spaces),
 /// `expires_at` (as for a new token) and `description`. Either all rows become tokens or none do:
 /// `errors` names the invalid rows, counted from 1. Policy applies to limits, lifetimes and names.
 /// A digest that Tessera already has is refused, even that of a deleted token. Needs the scope
@@ -57,8 +57,8 @@ pub(crate) struct ImportQuery {
         (String = "text/csv", example = "digest,name,scopes\r\n9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08,ci,rivers:run\r\n"),
     )),
     responses(
-        (status = 200, description = "What would be done (`dry_run`)", body = ImportBody),
-        (status = 201, description = "The tokens were made", body = ImportBody),
+        (status = 200, description = "The tokens that would be imported (`dry_run`)", body = ImportBody),
+        (status = 201, description = "The tokens were imported", body = ImportBody),
         WriteErrors,
     ),
 )]

@@ -32,10 +32,10 @@ pub(crate) struct LogQuery {
     /// Only this action, or all actions that begin with it: `token.create`, `token`.
     #[param(value_type = Option<String>, example = "token")]
     action: Option<String>,
-    /// Only changes by this actor: the id of a user or a token, or a part of the name.
+    /// Only changes by this actor: the ID of a user or a token, or a part of the name.
     #[param(value_type = Option<String>)]
     actor: Option<String>,
-    /// Only changes to this subject: its id, or a part of its name.
+    /// Only changes to this subject: its ID, or a part of its name.
     #[param(value_type = Option<String>)]
     subject: Option<String>,
     /// Not before this time: an RFC 3339 timestamp, or a date (its beginning, UTC).
@@ -70,7 +70,7 @@ pub(crate) struct LogQuery {
         LogQuery,
     ),
     responses(
-        (status = 200, description = "A page of the log, or a file of it", content(
+        (status = 200, description = "A page of the log, or the log as a file", content(
             (AuditPageBody = "application/json"),
             (String = "text/csv"),
             (String = "application/jsonl"),
@@ -101,7 +101,7 @@ pub(crate) async fn list_workspace_audit(
     tag = "Audit",
     params(LogQuery),
     responses(
-        (status = 200, description = "A page of the log, or a file of it", content(
+        (status = 200, description = "A page of the log, or the log as a file", content(
             (AuditPageBody = "application/json"),
             (String = "text/csv"),
             (String = "application/jsonl"),
@@ -165,7 +165,7 @@ impl LogQuery {
         let until = moment("until", self.until.as_deref(), &mut errors);
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         if limit == 0 || limit > LIMIT_MAX {
-            errors.push(FieldError::new("limit", format!("must be 1 to {LIMIT_MAX}")));
+            errors.push(FieldError::new("limit", format!("must be from 1 to {LIMIT_MAX}")));
         }
         if !errors.is_empty() {
             return Err(ApiError::invalid(errors));

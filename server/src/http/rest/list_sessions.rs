@@ -13,7 +13,7 @@ use crate::http::{AppState, caller::Caller, extract::ApiQuery, problem::ApiError
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SessionsQuery {
-    /// Only sessions of this user: id or e-mail address.
+    /// Only sessions of this user: ID or e-mail address.
     #[param(value_type = Option<String>, example = "ada@example.com")]
     user: Option<String>,
     /// Rows per page, 1 to 200; 50 if absent.

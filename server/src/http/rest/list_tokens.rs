@@ -42,7 +42,7 @@ pub(crate) struct ListQuery {
     /// as `unused_since`.
     #[param(value_type = Option<String>, example = "2027-08-18")]
     expires_before: Option<String>,
-    /// Only tokens that act as this user: e-mail address or id.
+    /// Only tokens that act as this user: e-mail address or ID.
     #[param(value_type = Option<String>, example = "ada@example.com")]
     owner: Option<String>,
     /// Only tokens that are meant for this audience.

@@ -28,7 +28,7 @@ use crate::http::{
     tag = "Policies",
     request_body = RulesBody,
     responses(
-        (status = 200, description = "What it would mean", body = PreviewBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        (status = 200, description = "The effect that the change would have", body = PreviewBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
         AskErrors,
     ),
 )]
@@ -53,7 +53,7 @@ pub(crate) async fn preview_instance_policy(
     params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1")),
     request_body = RulesBody,
     responses(
-        (status = 200, description = "What it would mean", body = PreviewBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        (status = 200, description = "The effect that the change would have", body = PreviewBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
         ChangeErrors,
     ),
 )]

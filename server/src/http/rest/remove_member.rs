@@ -13,19 +13,19 @@ use crate::http::{
 
 /// Remove a member
 ///
-/// The user's tokens of this workspace are refused at once. They remain until they are deleted or
-/// handed over to another user. Tokens of the workspace that act as other users are disabled if the
-/// removed user may know their secret and could regain access through their scopes `tokens:write`,
-/// `tokens:reveal` or `members:write` of `tessera`. Tokens that only call other APIs stay as they
-/// are. Needs the scope `members:write` of the audience `tessera`.
+/// The user's tokens of this workspace are refused immediately. They remain until they are deleted
+/// or handed over to another user. Tokens of the workspace that act as other users are disabled if
+/// the removed user may know their secret and could regain access through their scopes
+/// `tokens:write`, `tokens:reveal` or `members:write` of `tessera`. Tokens that only call other
+/// APIs stay as they are. Needs the scope `members:write` of the audience `tessera`.
 #[utoipa::path(
     delete,
     path = "/api/v1/workspaces/{ws}/members/{user}",
     operation_id = "removeMember",
     tag = "Members",
-    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("user" = Uuid, Path, description = "The user's id"), IfMatchHeader, KnownSecretsQuery),
+    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("user" = Uuid, Path, description = "The user's ID"), IfMatchHeader, KnownSecretsQuery),
     responses(
-        (status = 200, description = "The member is removed", body = StoppedBody),
+        (status = 200, description = "The member was removed", body = StoppedBody),
         RemovePersonErrors,
     ),
 )]

@@ -16,20 +16,20 @@ use crate::http::{
 /// Remove a user
 ///
 /// This is permanent: the user is signed out and removed from all workspaces, and their tokens are
-/// refused at once. Things that the user created keep their name, and their address is never given
-/// to another user. Tokens that act as other users are disabled if the user may know their secret
-/// and could regain access through their scopes `tokens:write`, `tokens:reveal` or `members:write`
-/// of `tessera`; those that only call other APIs stay as they are. Passwords that the user set for
-/// owners and administrators are invalidated; your own never is. For signed-in administrators of
-/// the instance.
+/// refused immediately. Things that the user created keep their name, and their address is never
+/// given to another user. Tokens that act as other users are disabled if the user may know their
+/// secret and could regain access through their scopes `tokens:write`, `tokens:reveal` or
+/// `members:write` of `tessera`; those that only call other APIs stay as they are. Passwords that
+/// the user set for owners and administrators are invalidated; your own never is. For signed-in
+/// administrators of the instance.
 #[utoipa::path(
     delete,
     path = "/api/v1/users/{id}",
     operation_id = "removeUser",
     tag = "Users",
-    params(("id" = Uuid, Path, description = "The user's id"), IfMatchHeader, KnownSecretsQuery),
+    params(("id" = Uuid, Path, description = "The user's ID"), IfMatchHeader, KnownSecretsQuery),
     responses(
-        (status = 200, description = "The user is removed", body = RemovedUserBody),
+        (status = 200, description = "The user was removed", body = RemovedUserBody),
         RemovePersonErrors,
     ),
 )]

@@ -9,8 +9,8 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
 
 /// Create a link that resets a password
 ///
-/// Hand the link to the person: it lets them choose a new password, once, within 24 hours, and it
-/// replaces an earlier link. Nothing changes until the link is used; then all sessions of the
+/// Give the link to the person. It lets them choose a new password once, within 24 hours, and it
+/// replaces any earlier link. Nothing changes until the link is used; then all sessions of the
 /// person end. Only owners can reset the password of an owner, and users cannot reset their own.
 /// For signed-in administrators of the instance.
 #[utoipa::path(
@@ -18,9 +18,9 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
     path = "/api/v1/users/{id}/password-reset",
     operation_id = "resetPassword",
     tag = "Users",
-    params(("id" = Uuid, Path, description = "The user's id")),
+    params(("id" = Uuid, Path, description = "The user's ID")),
     responses(
-        (status = 201, description = "The link; it is shown once", body = PasswordLinkBody),
+        (status = 201, description = "The link, which is shown only once", body = PasswordLinkBody),
         QueryErrors,
     ),
 )]

@@ -25,7 +25,7 @@ use crate::http::{
     operation_id = "revealToken",
     tag = "Tokens",
     params(
-        ("id" = Uuid, Path, description = "The token's id"),
+        ("id" = Uuid, Path, description = "The token's ID"),
         IfMatchHeader,
     ),
     responses(

@@ -18,9 +18,9 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
     tag = "Members",
     params(
         ("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"),
-        ("id" = Uuid, Path, description = "The invitation's id"),
+        ("id" = Uuid, Path, description = "The invitation's ID"),
     ),
-    responses((status = 204, description = "It is revoked"), ReadErrors),
+    responses((status = 204, description = "The invitation was revoked"), ReadErrors),
 )]
 pub(crate) async fn revoke_invitation(
     State(state): State<AppState>,

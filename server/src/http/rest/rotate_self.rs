@@ -44,7 +44,7 @@ type Body = ApiJson<Option<RotationBody>>;
     request_body = Option<RotationBody>,
     responses(
         (status = 201, description = "The presented token has a new secret", body = MintedBody,
-            headers(("ETag" = String, description = "Its version"), ("Idempotency-Replayed" = Option<String>, description = "`true` when the request was repeated and this is its first answer"))),
+            headers(("ETag" = String, description = "Its version"), ("Idempotency-Replayed" = Option<String>, description = "`true` if the request was repeated and this is the response to the first one"))),
         ChangeErrors,
     ),
 )]

@@ -18,7 +18,7 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// How long the replaced secret still works. By default it stops at once.
+/// How long the replaced secret still works. By default it stops working immediately.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Rotation, example = json!({"grace_s": 86_400, "until_first_use": true}))]
@@ -58,7 +58,7 @@ pub(crate) struct RotationBody {
     operation_id = "rotateToken",
     tag = "Tokens",
     params(
-        ("id" = Uuid, Path, description = "The token's id"),
+        ("id" = Uuid, Path, description = "The token's ID"),
         IfMatchHeader,
         IdempotencyKeyHeader,
         DisableChildrenQuery,
@@ -66,7 +66,7 @@ pub(crate) struct RotationBody {
     request_body = Option<RotationBody>,
     responses(
         (status = 201, description = "The token has a new secret", body = MintedBody,
-            headers(("ETag" = String, description = "Its version"), ("Idempotency-Replayed" = Option<String>, description = "`true` when the request was repeated and this is its first answer"))),
+            headers(("ETag" = String, description = "Its version"), ("Idempotency-Replayed" = Option<String>, description = "`true` if the request was repeated and this is the response to the first one"))),
         ChangeErrors,
     ),
 )]

@@ -14,7 +14,7 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
     path = "/api/v1/workspaces/{ws}/members/{user}",
     operation_id = "showMember",
     tag = "Members",
-    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("user" = Uuid, Path, description = "The user's id")),
+    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("user" = Uuid, Path, description = "The user's ID")),
     responses(
         (status = 200, description = "The member", body = MemberBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
         ReadErrors,

@@ -14,7 +14,7 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
     path = "/api/v1/sessions/{id}",
     operation_id = "showSession",
     tag = "Sessions",
-    params(("id" = Uuid, Path, description = "The session's id")),
+    params(("id" = Uuid, Path, description = "The session's ID")),
     responses((status = 200, description = "The session", body = SessionBody), ReadErrors),
 )]
 pub(crate) async fn show_session(

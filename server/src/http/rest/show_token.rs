@@ -14,7 +14,7 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
     path = "/api/v1/tokens/{id}",
     operation_id = "showToken",
     tag = "Tokens",
-    params(("id" = Uuid, Path, description = "The token's id")),
+    params(("id" = Uuid, Path, description = "The token's ID")),
     responses((status = 200, description = "The token", body = TokenBody, headers(("ETag" = String, description = "Its version"))), ReadErrors),
 )]
 pub(crate) async fn show_token(

@@ -32,7 +32,7 @@ pub(crate) struct UsageQuery {
     path = "/api/v1/tokens/{id}/usage",
     operation_id = "showTokenUsage",
     tag = "Tokens",
-    params(("id" = Uuid, Path, description = "The token's id"), UsageQuery),
+    params(("id" = Uuid, Path, description = "The token's ID"), UsageQuery),
     responses((status = 200, description = "The counts", body = UsageBody), QueryErrors),
 )]
 pub(crate) async fn show_usage(

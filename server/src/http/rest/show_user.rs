@@ -14,7 +14,7 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
     path = "/api/v1/users/{id}",
     operation_id = "showUser",
     tag = "Users",
-    params(("id" = Uuid, Path, description = "The user's id")),
+    params(("id" = Uuid, Path, description = "The user's ID")),
     responses(
         (status = 200, description = "The user", body = UserRecordBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
         ReadErrors,

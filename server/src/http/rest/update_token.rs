@@ -36,7 +36,7 @@ pub(crate) struct PatchBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, nullable = false, max_length = 1_000)]
     description: Option<String>,
-    /// E-mail address or id of the user that it acts as from now on: any user that could have been
+    /// E-mail address or ID of the user that it acts as from now on: any user that could have been
     /// named when the token was created.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, nullable = false)]
@@ -99,12 +99,12 @@ impl<T> Nullable<T> {
     operation_id = "updateToken",
     tag = "Tokens",
     params(
-        ("id" = Uuid, Path, description = "The token's id"),
+        ("id" = Uuid, Path, description = "The token's ID"),
         IfMatchHeader,
     ),
     request_body = PatchBody,
     responses(
-        (status = 200, description = "The token as it is now", body = TokenBody,
+        (status = 200, description = "The token after the change", body = TokenBody,
             headers(("ETag" = String, description = "Its version"))),
         ChangeErrors,
     ),

@@ -86,7 +86,7 @@ impl Question {
         let field = |name: &str| format!("{place}{name}");
         if self.scopes.len() > DEMANDED_MAX {
             let count = self.scopes.len();
-            let message = format!("must have at most {DEMANDED_MAX} scopes; these are {count}");
+            let message = format!("must have at most {DEMANDED_MAX} scopes, not {count}");
             errors.push(FieldError::new(field("scopes"), message));
             return Demand::default();
         }
@@ -155,7 +155,7 @@ mod tests {
             (demand.scopes.len(), errors)
         };
         assert_eq!(asking(DEMANDED_MAX), (DEMANDED_MAX, vec![]));
-        let error = FieldError::new("items[7].scopes", "must have at most 64 scopes; these are 65");
+        let error = FieldError::new("items[7].scopes", "must have at most 64 scopes, not 65");
         assert_eq!(asking(DEMANDED_MAX + 1), (0, vec![error]));
     }
 

@@ -71,7 +71,7 @@ pub(crate) async fn verify_many(
 impl Questions {
     async fn read(self) -> Result<Vec<(String, Demand)>, ApiError> {
         if !(1..=QUESTIONS_MAX).contains(&self.items.len()) {
-            let message = format!("must hold 1 to {QUESTIONS_MAX} questions");
+            let message = format!("must contain 1 to {QUESTIONS_MAX} requests");
             return Err(ApiError::invalid(vec![FieldError::new("items", message)]));
         }
         let (mut errors, mut pace) = (Vec::new(), Pace::default());

@@ -34,7 +34,7 @@ pub(super) fn expiry(text: Option<&str>) -> Result<Result<ExpiryChoice, ExpiryEr
         Some(moment) => Ok(Ok(ExpiryChoice::At(moment))),
         None => Err(ApiError::invalid(vec![FieldError::new(
             "expiration",
-            "must be a moment such as 2024-11-26T14:38:18.000+0000",
+            "must be a time such as 2024-11-26T14:38:18.000+0000",
         )])),
     }
 }

@@ -126,7 +126,7 @@ fn words<T: ToString>(values: &[T]) -> String {
 
 /// An error.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Error, example = json!({"error": {"code": 404, "message": "There is no such token, or you may not see it."}}))]
+#[schema(as = Error, example = json!({"error": {"code": 404, "message": "The token doesn't exist, or you don't have access to it."}}))]
 pub(super) struct ErrorBody {
     /// What went wrong.
     error: ErrorDetail,
@@ -147,16 +147,16 @@ pub(super) struct Errors;
 impl IntoResponses for Errors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         [
-            (400, "The request cannot be read, or a value cannot be used."),
-            (401, "No token, or one that is not accepted."),
-            (403, "The token that asks may not do this."),
-            (404, "There is none, or the token that asks may not see it."),
-            (405, "No such method."),
-            (409, "It conflicts with what is there: the name is taken, or the limit is reached."),
-            (413, "The body has more than 65,536 bytes."),
-            (415, "The body is not sent as JSON."),
-            (429, "More calls than one caller may make."),
-            (500, "A fault of Tessera's own."),
+            (400, "The request is malformed, or a value is invalid."),
+            (401, "The token is missing or not accepted."),
+            (403, "The calling token may not do this."),
+            (404, "The resource does not exist, or the calling token may not see it."),
+            (405, "The method is not supported."),
+            (409, "The request conflicts with the current state: the name is taken, or the limit is reached."),
+            (413, "The body is larger than 65,536 bytes."),
+            (415, "The content type of the body is not JSON."),
+            (429, "The caller has reached its limit of calls."),
+            (500, "An internal error."),
             (503, "Tessera cannot reach its database."),
         ]
         .into_iter()

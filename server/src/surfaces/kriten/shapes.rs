@@ -70,7 +70,7 @@ impl Change {
 
 fn end(text: &str) -> Result<ExpiryChoice, ApiError> {
     moment(text).ok_or_else(|| {
-        let message = "must be a moment such as 2027-08-18T12:00:00Z";
+        let message = "must be a time such as 2027-08-18T12:00:00Z";
         ApiError::invalid(vec![FieldError::new("expires", message)])
     })
 }
@@ -134,7 +134,7 @@ impl From<Token> for Shown {
 #[derive(Serialize, ToSchema)]
 #[schema(as = CreatedApiToken)]
 pub(super) struct Created {
-    /// The token's value, only this once.
+    /// The token's value, which is shown only once.
     #[schema(example = "kri_rbaurEcVyGJIjRioWIaiT3WteVh8ndlVQAEl")]
     key: String,
     #[serde(flatten)]
@@ -164,7 +164,7 @@ impl Default for Deleted {
 /// An error.
 #[derive(ToSchema)]
 #[schema(as = Error)]
-#[expect(dead_code, reason = "the envelope is written elsewhere; this describes it")]
+#[expect(dead_code, reason = "documents the error, which the envelope writes")]
 struct ErrorBody {
     /// What went wrong.
     #[schema(example = "please authenticate.")]
@@ -177,13 +177,13 @@ pub(super) struct Errors;
 impl IntoResponses for Errors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         [
-            (400, "The request cannot be read, or a value cannot be used"),
+            (400, "The request is malformed, or a value is invalid"),
             (401, "please authenticate. | invalid token | token expired | token not enabled"),
             (403, "unauthorized - user cannot access resource"),
-            (404, "There is no such token, or the caller may not see it"),
+            (404, "The token does not exist, or the caller may not see it"),
             (413, "The body is too large"),
             (429, "Too many calls, or too many attempts to log in"),
-            (500, "A fault of Tessera's own"),
+            (500, "An internal error"),
             (503, "Tessera cannot reach its database"),
         ]
         .into_iter()

@@ -69,7 +69,7 @@ const fn grpc(code: ProblemCode) -> (u8, StatusCode) {
 
 /// An error.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Status, example = json!({"code": 5, "message": "There is no such token, or you may not see it.", "details": []}))]
+#[schema(as = Status, example = json!({"code": 5, "message": "The token doesn't exist, or you don't have access to it.", "details": []}))]
 pub(super) struct ErrorBody {
     /// The gRPC code.
     code: u8,
@@ -85,14 +85,17 @@ pub(super) struct Errors;
 impl IntoResponses for Errors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         [
-            (400, "INVALID_ARGUMENT (3): the request cannot be read, or a value cannot be used."),
-            (401, "UNAUTHENTICATED (16): no token, or one that is not accepted."),
-            (403, "PERMISSION_DENIED (7): the token that asks may not do this."),
-            (404, "NOT_FOUND (5): there is none, or the token that asks may not see it."),
+            (400, "INVALID_ARGUMENT (3): the request is malformed, or a value is invalid."),
+            (401, "UNAUTHENTICATED (16): the token is missing or not accepted."),
+            (403, "PERMISSION_DENIED (7): the calling token may not do this."),
+            (
+                404,
+                "NOT_FOUND (5): the resource does not exist, or the calling token may not see it.",
+            ),
             (409, "ALREADY_EXISTS (6): the name is taken."),
             (429, "RESOURCE_EXHAUSTED (8): the limit of tokens, or of calls, is reached."),
-            (500, "INTERNAL (13): a fault of Tessera's own."),
-            (501, "UNIMPLEMENTED (12): no such method."),
+            (500, "INTERNAL (13): an internal error."),
+            (501, "UNIMPLEMENTED (12): the method is not supported."),
             (503, "UNAVAILABLE (14): Tessera cannot reach its database."),
         ]
         .into_iter()

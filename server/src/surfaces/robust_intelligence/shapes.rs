@@ -150,7 +150,7 @@ pub(super) struct ListQuery {
 pub(super) struct CreatedBody {
     /// The token's ID.
     id: Id,
-    /// The token's text, only this once.
+    /// The token's text, which is shown only once.
     full_api_token: String,
 }
 

@@ -46,7 +46,7 @@ pub(crate) struct AudienceChangeBody {
     ),
     request_body = AudienceChangeBody,
     responses(
-        (status = 200, description = "The audience as it is now", body = AudienceBody,
+        (status = 200, description = "The audience after the change", body = AudienceBody,
             headers(("ETag" = String, description = "Its version"))),
         ChangeErrors,
     ),

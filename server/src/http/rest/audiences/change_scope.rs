@@ -33,7 +33,7 @@ pub(crate) struct ScopeChangeBody {
     #[serde(default)]
     risk: Option<RiskBody>,
     /// Scopes of this audience that it implies, in place of the present ones. Tokens that hold this
-    /// scope gain the new ones at once, and lose those that are no longer named.
+    /// scope gain the new ones immediately, and lose those that are no longer named.
     #[serde(default)]
     #[schema(value_type = Option<Vec<ScopeText>>)]
     implies: Option<Vec<String>>,
@@ -66,7 +66,7 @@ pub(crate) struct ScopeChangeBody {
     ),
     request_body = ScopeChangeBody,
     responses(
-        (status = 200, description = "The scope as it is now", body = ScopeEntryBody,
+        (status = 200, description = "The scope after the change", body = ScopeEntryBody,
             headers(("ETag" = String, description = "The audience's version"))),
         ChangeErrors,
     ),

@@ -43,7 +43,7 @@ pub(crate) struct NewAudienceBody {
     tag = "Audiences",
     request_body = NewAudienceBody,
     responses(
-        (status = 201, description = "The audience was made", body = AudienceBody, headers(
+        (status = 201, description = "The audience was created", body = AudienceBody, headers(
             ("Location" = String, description = "Its path"),
             ("ETag" = String, description = "Its version"),
         )),

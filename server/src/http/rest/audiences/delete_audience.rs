@@ -25,7 +25,7 @@ use crate::http::{
         ("slug" = String, Path, description = "The audience's name in requests", example = "billing"),
         IfMatchHeader,
     ),
-    responses((status = 204, description = "The audience is deleted"), RemoveErrors),
+    responses((status = 204, description = "The audience was deleted"), RemoveErrors),
 )]
 pub(crate) async fn delete_audience(
     State(state): State<AppState>,

@@ -26,7 +26,7 @@ use crate::http::{
         ("name" = String, Path, description = "The scope's name, percent-encoded: `table%3A%2F%2Fmy.app.**`", example = "rivers:run"),
         IfMatchHeader,
     ),
-    responses((status = 204, description = "The scope is deleted"), RemoveErrors),
+    responses((status = 204, description = "The scope was deleted"), RemoveErrors),
 )]
 pub(crate) async fn delete_scope(
     State(state): State<AppState>,

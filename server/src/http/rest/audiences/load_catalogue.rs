@@ -40,7 +40,7 @@ pub(crate) struct LoadQuery {
 /// A complete catalogue: loading it leaves the audience with exactly these scopes.
 #[derive(ToSchema)]
 #[schema(as = Catalogue)]
-#[expect(dead_code, reason = "describes; the authority's own type is read")]
+#[expect(dead_code, reason = "documents the body; the authority's own type is parsed")]
 pub(crate) struct CatalogueText {
     /// The audience; the same as in the path.
     audience: AudienceText,
@@ -58,7 +58,7 @@ pub(crate) struct CatalogueText {
 /// Scopes that belong together.
 #[derive(ToSchema)]
 #[schema(as = CatalogueGroup)]
-#[expect(dead_code, reason = "describes; the authority's own type is read")]
+#[expect(dead_code, reason = "documents the body; the authority's own type is parsed")]
 pub(crate) struct CatalogueGroupText {
     /// The heading.
     #[schema(min_length = 1, max_length = 100)]
@@ -74,7 +74,7 @@ pub(crate) struct CatalogueGroupText {
 /// One permission.
 #[derive(ToSchema)]
 #[schema(as = CatalogueScope)]
-#[expect(dead_code, reason = "describes; the authority's own type is read")]
+#[expect(dead_code, reason = "documents the body; the authority's own type is parsed")]
 pub(crate) struct CatalogueScopeText {
     /// Its name, or a URI pattern.
     name: ScopeText,
@@ -112,14 +112,14 @@ pub(crate) struct CatalogueScopeText {
                 "name": "Billing API",
                 "groups": [{"name": "Invoices", "scopes": [
                     {"name": "invoices:read", "description": "See invoices."},
-                    {"name": "invoices:write", "description": "Make invoices.", "risk": "write", "implies": ["invoices:read"]}
+                    {"name": "invoices:write", "description": "Create invoices.", "risk": "write", "implies": ["invoices:read"]}
                 ]}]
             })),
             (String = "application/toml"),
         ),
     ),
     responses(
-        (status = 200, description = "What it changed, or would change", body = ChangesBody,
+        (status = 200, description = "The changes, or with `dry_run` the changes that it would make", body = ChangesBody,
             headers(("ETag" = String, description = "The audience's version"))),
         ChangeErrors,
     ),
@@ -198,5 +198,5 @@ fn toml(read: Result<Catalogue, FileError>) -> Result<Catalogue, ApiError> {
 }
 
 fn toml_error(why: &str) -> ApiError {
-    ApiError::invalid(vec![FieldError::new("body", format!("cannot be used: {why}"))])
+    ApiError::invalid(vec![FieldError::new("body", format!("is invalid: {why}"))])
 }

@@ -43,7 +43,7 @@ pub(crate) struct RetirementBody {
     ),
     request_body = RetirementBody,
     responses(
-        (status = 200, description = "What it did, or would do", body = RetiredBody,
+        (status = 200, description = "The effect, or with `dry_run` the effect that it would have", body = RetiredBody,
             headers(("ETag" = String, description = "The audience's version"))),
         ChangeErrors,
     ),

@@ -16,7 +16,8 @@ use crate::http::{
 
 /// Bring a retired scope back into use
 ///
-/// Tokens that hold it regain it at once. Takes no body. Only for administrators of the instance.
+/// Tokens that hold it regain it immediately. Takes no body. Only for administrators of the
+/// instance.
 #[utoipa::path(
     post,
     path = "/api/v1/audiences/{slug}/scopes/{name}/unretire",
@@ -28,7 +29,7 @@ use crate::http::{
         IfMatchHeader,
     ),
     responses(
-        (status = 200, description = "The scope as it is now", body = ScopeEntryBody,
+        (status = 200, description = "The scope after the change", body = ScopeEntryBody,
             headers(("ETag" = String, description = "The audience's version"))),
         RemoveErrors,
     ),

@@ -13,7 +13,7 @@ use crate::{config::Config, http::password_link};
 #[derive(Serialize, ToSchema)]
 #[schema(as = Account)]
 pub(crate) struct AccountBody {
-    /// Its id.
+    /// Its ID.
     id: Uuid,
     /// Its e-mail address.
     #[schema(example = "ada@example.com")]

@@ -28,7 +28,9 @@ impl PartialSchema for ScopeText {
         };
         AnyOfBuilder::new()
             .description(Some(
-                "The name of a scope, such as `rivers:read`, or a URI pattern such as `table://my.app.**`, in which `?` is one character other than `.`, `*` any number of these, and `**` any number of any characters.",
+                "The name of a scope, such as `rivers:read`, or a URI pattern such as \
+                 `table://my.app.**`. In a pattern, `?` matches one character other than `.`, `*` \
+                 any number of such characters, and `**` any number of any characters.",
             ))
             .item(text("^[a-z0-9._-]+(:[a-z0-9._-]+)*$", 128))
             .item(text(r"^[A-Za-z][A-Za-z0-9+.-]*://[!#-\[\]-~]+$", 512))
@@ -46,7 +48,7 @@ impl ToSchema for ScopeText {
 /// The name of an audience, such as `default`.
 #[derive(ToSchema)]
 #[schema(as = AudienceName, pattern = "^[a-z0-9][a-z0-9._-]*$", max_length = 63, example = "default")]
-#[expect(dead_code, reason = "describes; values are parsed by the authority")]
+#[expect(dead_code, reason = "documents the name; the authority parses it")]
 pub(crate) struct AudienceText(String);
 
 /// How much harm a scope can do in the wrong hands.

@@ -30,7 +30,7 @@ pub(crate) struct InstanceBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Replica)]
 struct ReplicaBody {
-    /// The id of this run of the server.
+    /// The ID of this run of the server.
     id: Uuid,
     /// The name that its operator gave it.
     #[schema(example = "tessera-1")]

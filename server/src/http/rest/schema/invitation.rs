@@ -12,7 +12,7 @@ use super::{UserBody, WorkspaceRoleBody, texts};
 #[derive(Serialize, ToSchema)]
 #[schema(as = Invitation)]
 pub(crate) struct InvitationBody {
-    /// Its id. Inviting the address again creates a new invitation and closes this one.
+    /// Its ID. Inviting the address again creates a new invitation and closes this one.
     id: Uuid,
     /// The workspace's slug.
     #[schema(example = "workspace-1")]
@@ -66,7 +66,7 @@ impl From<Invitation> for InvitationBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = InvitingToken)]
 pub(crate) struct InvitingTokenBody {
-    /// Its id.
+    /// Its ID.
     id: Uuid,
     /// Its name.
     #[schema(example = "onboarding")]

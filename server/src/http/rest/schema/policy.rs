@@ -114,7 +114,7 @@ pub(crate) struct RulesBody {
 /// The rules in force for tokens.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Policy)]
-#[expect(clippy::struct_excessive_bools, reason = "each one is a rule of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate rule")]
 pub(crate) struct PolicyBody {
     /// Maximum number of tokens at a time; null means no limit.
     max_tokens: Option<i64>,

@@ -60,7 +60,7 @@ pub(crate) struct MisfitsBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = MisfitToken)]
 pub(crate) struct MisfitTokenBody {
-    /// Its id.
+    /// Its ID.
     id: Uuid,
     /// Its name.
     name: String,

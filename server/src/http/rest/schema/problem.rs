@@ -39,7 +39,7 @@ pub(crate) struct ProblemBody {
     /// Seconds to wait before the next attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_s: Option<u64>,
-    /// The request's id, as in the header `x-request-id` and the server's log.
+    /// The request's ID, as in the header `x-request-id` and the server's log.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
 }

@@ -47,7 +47,7 @@ pub(crate) struct ScopeListBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = TokenUse)]
 pub(crate) struct TokenUseBody {
-    /// The token's id.
+    /// The token's ID.
     id: Uuid,
     /// Its name.
     name: String,

@@ -12,7 +12,7 @@ use super::UserBody;
 #[derive(Serialize, ToSchema)]
 #[schema(as = Session)]
 pub(crate) struct SessionBody {
-    /// Its id, which is not the value of its cookie.
+    /// Its ID, which is not the value of its cookie.
     id: Uuid,
     /// The person who signed in.
     user: UserBody,

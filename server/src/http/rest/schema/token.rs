@@ -30,7 +30,7 @@ use super::texts;
     "id": "0198c2c4-7a00-7000-8000-000000000001", "email": "ada@example.com", "name": "Ada"
 }))]
 pub(crate) struct UserBody {
-    /// The user's id.
+    /// The user's ID.
     id: Uuid,
     /// The user's e-mail address.
     email: String,
@@ -135,7 +135,7 @@ impl From<Stop> for StopBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Token, example = token_example)]
 pub(crate) struct TokenBody {
-    /// Its id, which never changes.
+    /// Its ID, which never changes.
     id: Uuid,
     /// Its number on this instance, for clients that need an integer.
     num: i64,
@@ -149,7 +149,7 @@ pub(crate) struct TokenBody {
     user: UserBody,
     /// The user who created it; null if it was created on the command line.
     created_by: Option<UserBody>,
-    /// The id of the token that created it; null if a person or the command line did.
+    /// The ID of the token that created it; null if a person or the command line did.
     parent: Option<Uuid>,
     /// Its scopes for each API that it is meant for, without the scopes that they imply.
     #[schema(schema_with = grants_schema)]
@@ -288,7 +288,8 @@ pub(crate) fn tags_schema() -> Object {
         .max_properties(Some(TAGS_MAX))
         .additional_properties(Some(value))
         .description(Some(format!(
-            "What people and programs note on it: up to {TAGS_MAX} pairs, keys of 1 to {TAG_KEY_MAX} characters."
+            "Notes by people and programs: up to {TAGS_MAX} pairs, with keys of 1 to {TAG_KEY_MAX} \
+             characters."
         )))
         .build()
 }

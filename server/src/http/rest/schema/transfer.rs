@@ -30,7 +30,7 @@ pub(crate) struct ImportedTokenBody {
     /// The row, counted from 1, without headings and empty lines.
     #[schema(minimum = 1)]
     row: usize,
-    /// Its id; null for a dry run.
+    /// Its ID; null for a dry run.
     id: Option<Uuid>,
     /// Its name.
     name: String,
@@ -117,13 +117,13 @@ pub(crate) struct EventBody {
     workspace: Option<String>,
     /// `anonymous`, `operator` (the command line), `user` or `token`.
     actor_kind: String,
-    /// The user's or the token's id.
+    /// The user's or the token's ID.
     actor_id: Option<Uuid>,
     /// The actor's name at that time.
     actor_name: String,
     /// The action, such as `token.create`.
     action: String,
-    /// The id of the subject.
+    /// The ID of the subject.
     subject_id: Option<Uuid>,
     /// The subject's name at that time.
     subject_name: String,
@@ -131,7 +131,7 @@ pub(crate) struct EventBody {
     surface: String,
     /// The caller's address.
     client_ip: Option<String>,
-    /// The request's id, as in the server's log.
+    /// The request's ID, as in the server's log.
     request_id: String,
     /// The state before the change, without secrets.
     #[schema(value_type = Option<Object>)]

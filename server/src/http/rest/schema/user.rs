@@ -13,7 +13,7 @@ use super::{InstanceRoleBody, PasswordLinkBody, UserKindBody};
 #[derive(Serialize, ToSchema)]
 #[schema(as = UserRecord)]
 pub(crate) struct UserRecordBody {
-    /// Its id.
+    /// Its ID.
     pub(in crate::http::rest) id: Uuid,
     /// Its e-mail address; a service account has one too, as a name.
     #[schema(example = "ada@example.com")]

@@ -169,7 +169,7 @@ pub(crate) enum VerificationBody<'a> {
 /// Responses to several requests.
 #[derive(ToSchema)]
 #[schema(as = Verifications)]
-#[expect(dead_code, reason = "describes the answers, which are written one by one")]
+#[expect(dead_code, reason = "documents the response, which is written item by item")]
 pub(crate) struct AnswersBody {
     /// One for each request, in the same order.
     items: Vec<VerificationBody<'static>>,

@@ -43,7 +43,7 @@ impl From<TokenCounts> for CountsBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Workspace)]
 pub(crate) struct WorkspaceBody {
-    /// Its id.
+    /// Its ID.
     id: Uuid,
     /// Its name in paths.
     #[schema(example = "workspace-1")]
