@@ -140,7 +140,7 @@ impl Inner {
     }
 
     /// Returns whether the facts of a presented text are in memory.
-    pub fn remembers(&self, presented: &str) -> bool {
+    pub(crate) fn remembers(&self, presented: &str) -> bool {
         self.cache.get(&key(presented)).is_some()
     }
 

@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) struct Writers {
     secrets: Keyed<SecretId, Mutex<()>>,
     workspaces: Keyed<WorkspaceId, Semaphore>,
-    writers: Semaphore,
+    all: Semaphore,
 }
 
 /// The right to write, held until it is dropped.
@@ -46,7 +46,7 @@ impl Default for Writers {
         Self {
             secrets: Keyed::default(),
             workspaces: Keyed::default(),
-            writers: Semaphore::new(WRITERS),
+            all: Semaphore::new(WRITERS),
         }
     }
 }
@@ -66,7 +66,7 @@ impl Writers {
         let workspace = self.workspaces.get(workspace, || Semaphore::new(OF_WORKSPACE));
         let both = async {
             let of_workspace = workspace.acquire_owned().await.ok()?;
-            let of_all = self.writers.acquire().await.ok()?;
+            let of_all = self.all.acquire().await.ok()?;
             Some(Writer { _of_workspace: of_workspace, _of_all: of_all })
         };
         timeout(PATIENCE, both).await.ok().flatten().ok_or_else(busy)
