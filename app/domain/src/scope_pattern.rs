@@ -56,7 +56,7 @@ impl Steps {
     }
 
     /// Uses up this many steps and returns whether that many were left.
-    pub(crate) fn take(&mut self, steps: usize) -> bool {
+    pub fn take(&mut self, steps: usize) -> bool {
         let left = u32::try_from(steps).ok().and_then(|steps| self.0.checked_sub(steps));
         self.0 = left.unwrap_or_default();
         left.is_some()

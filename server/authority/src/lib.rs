@@ -82,7 +82,8 @@ pub use facts::RateState;
 pub use idempotency::{Attempt, Claim, Idempotency, KeptReply, Purpose};
 pub use invitations::{Invitations, OPEN_INVITATIONS_MAX};
 pub use kernel::{
-    About, Actor, AuditRecord, Known, OpContext, ServiceError, Surface,
+    About, Actor, AudienceRights, AuditRecord, Counted, Facts, Known, OpContext, Rendered,
+    STEPS_MAX, SecretFacts, ServiceError, Surface, Surroundings, Validity, Verifies,
     limits::INVITATIONS_PER_HOUR,
 };
 pub use observe::{Observation, PoolState};

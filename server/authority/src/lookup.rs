@@ -3,7 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::decision::{DecisionCode, Facts};
+use crate::kernel::Facts;
+use domain::decision::DecisionCode;
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 

@@ -14,6 +14,7 @@
 
 mod query;
 
+use authority::Facts;
 use authority::{Decision, ServiceError, Surface};
 use axum::{
     Router,
@@ -24,7 +25,7 @@ use axum::{
 };
 use domain::{
     catalogue::ScopeName,
-    decision::{DecisionCode, Facts},
+    decision::DecisionCode,
     names::AudienceSlug,
     problem::{Problem, ProblemCode},
 };

@@ -18,11 +18,12 @@ use std::{
     time::Duration,
 };
 
+use authority::Facts;
 use authority::{Asked, Decision, Known, Presented, RateState, Recalled};
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use domain::{
-    decision::{DEMANDED_MAX, DecisionCode, Demand, Facts},
+    decision::{DEMANDED_MAX, DecisionCode, Demand},
     names::{AudienceSlug, Slug},
 };
 use futures::FutureExt as _;

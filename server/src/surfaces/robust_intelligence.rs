@@ -13,13 +13,13 @@
 mod errors;
 mod shapes;
 
+use authority::Facts;
 use authority::{Actor, OpContext, ServiceError, Surface, TokenDraft};
 use axum::{
     Json,
     extract::{FromRequestParts, State},
 };
 use domain::{
-    decision::Facts,
     expiry::ExpiryChoice,
     ids::TokenId,
     names::Slug,

@@ -1,8 +1,7 @@
 //! The scopes that a calling token holds.
 
-use domain::{
-    catalogue::ScopeName, decision::AudienceRights, names::AudienceSlug, scope_pattern::Steps,
-};
+use crate::kernel::AudienceRights;
+use domain::{catalogue::ScopeName, names::AudienceSlug, scope_pattern::Steps};
 
 /// The scopes that a calling token can pass on: those that it holds itself.
 #[derive(Clone, Copy, Debug)]

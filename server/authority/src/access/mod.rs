@@ -18,10 +18,11 @@ pub(crate) use stopping::is_being_disabled;
 
 use std::sync::OnceLock;
 
+use crate::kernel::Facts;
 use domain::{
     access::{Permission, Permissions, TokenReach},
     catalogue::TESSERA_AUDIENCE,
-    decision::{DecisionCode, Demand, Facts},
+    decision::{DecisionCode, Demand},
     grants::{GrantPattern, Grants},
     held::HeldScope,
     ids::{InvitationId, TokenId, UserId},

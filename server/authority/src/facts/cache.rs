@@ -30,11 +30,8 @@ use std::{
     time::Duration,
 };
 
-use domain::{
-    catalogue::ScopeName,
-    decision::{AudienceRights, Facts, Surroundings},
-    ids::TokenId,
-};
+use crate::kernel::{AudienceRights, Facts, Surroundings};
+use domain::{catalogue::ScopeName, ids::TokenId};
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync};
 use uuid::Uuid;
 

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use domain::decision::Facts;
+use crate::kernel::Facts;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::{
     runtime::Handle,

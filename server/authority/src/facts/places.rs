@@ -20,7 +20,7 @@ use std::{
     },
 };
 
-use domain::decision::Surroundings;
+use crate::kernel::Surroundings;
 use uuid::Uuid;
 
 /// Surroundings under the id of their user and under that of their workspace. The number

@@ -15,10 +15,8 @@ use std::{
     },
 };
 
-use domain::{
-    catalogue::ScopeName,
-    decision::{AudienceRights, Counted, Surroundings},
-};
+use crate::kernel::{AudienceRights, Counted, Surroundings};
+use domain::catalogue::ScopeName;
 use quick_cache::{Weighter, sync};
 
 use crate::{facts::cache::Key, store::facts::SurroundingsKey};

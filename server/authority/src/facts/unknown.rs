@@ -33,7 +33,8 @@ use std::{
     time::Duration,
 };
 
-use domain::{decision::Facts, ids::WorkspaceId};
+use crate::kernel::Facts;
+use domain::ids::WorkspaceId;
 use uuid::Uuid;
 
 use crate::{OpContext, ServiceError, kernel::Actor};

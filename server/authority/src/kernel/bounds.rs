@@ -1,9 +1,7 @@
 //! The bounds of a token, as its facts state them.
 
-use domain::{
-    bounds::{Bounds, earlier},
-    decision::Facts,
-};
+use crate::kernel::Facts;
+use domain::bounds::{Bounds, earlier};
 
 /// Returns the bounds of a token and of the secret that it presents.
 pub(crate) fn bounds_of_facts(facts: &Facts) -> Bounds {

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use domain::decision::Facts;
+use crate::kernel::Facts;
 
 use crate::kernel::Noted;
 
@@ -92,8 +92,8 @@ pub(crate) fn of(token: u128) -> std::sync::Arc<Known> {
 
 #[cfg(test)]
 pub(crate) fn facts(token: u128, user: u128) -> Facts {
+    use crate::kernel::{Counted, Rendered, SecretFacts, Surroundings, Validity, Verifies};
     use domain::{
-        decision::{Counted, Rendered, SecretFacts, Surroundings, Validity, Verifies},
         ids::{SecretId, TokenId, UserId, WorkspaceId},
         token::UserSummary,
     };

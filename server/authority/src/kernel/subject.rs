@@ -1,9 +1,7 @@
 //! The subject of a change, as the caches of facts see it.
 
-use domain::{
-    decision::Facts,
-    ids::{TokenId, UserId, WorkspaceId},
-};
+use crate::kernel::Facts;
+use domain::ids::{TokenId, UserId, WorkspaceId};
 use uuid::Uuid;
 
 /// The subject that a revision names: facts about it are looked up again.

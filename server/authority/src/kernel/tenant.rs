@@ -1,6 +1,7 @@
 //! The right to name a workspace in a query.
 
-use domain::{decision::Facts, ids::WorkspaceId};
+use crate::kernel::Facts;
+use domain::ids::WorkspaceId;
 
 /// The right to name a workspace in a query. Only authorisation creates it:
 /// [`Tenant::authorised`] is called in `access` and nowhere else, which `tools/check-imports.py`

@@ -1,7 +1,7 @@
 //! Reads and locks the caller of a change, in the transaction of that change.
 
+use crate::kernel::Facts;
 use domain::{
-    decision::Facts,
     ids::{SecretId, SessionId, UserId},
     roles::InstanceRole,
 };

@@ -7,12 +7,12 @@ use std::{
     sync::Arc,
 };
 
+use crate::kernel::{
+    AudienceRights, Counted, Facts, Rendered, SecretFacts, Surroundings, Validity, Verifies,
+};
 use domain::{
     access::{Permission, Permissions},
     catalogue::{ScopeName, TESSERA_AUDIENCE},
-    decision::{
-        AudienceRights, Counted, Facts, Rendered, SecretFacts, Surroundings, Validity, Verifies,
-    },
     grants::{GrantPattern, Grants, KnownScope, Rights},
     ids::{SecretId, TokenId, UserId, WorkspaceId},
     names::{AudienceSlug, Slug},

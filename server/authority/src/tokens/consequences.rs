@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::kernel::Facts;
 use crate::{
     Actor, OpContext, ServiceError,
     access::{self, Access},
@@ -25,7 +26,7 @@ use crate::{
     transaction::Transaction,
 };
 use domain::{
-    decision::{DecisionCode, Demand, Facts},
+    decision::{DecisionCode, Demand},
     token::Standing,
 };
 

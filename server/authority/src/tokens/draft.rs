@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::kernel::{Facts, STEPS_MAX};
 use domain::{
     catalogue::ScopeName,
-    decision::{Facts, STEPS_MAX},
     expiry::{ExpiryChoice, ExpiryError},
     grants::Rights,
     names::{Description, TokenName},
@@ -203,9 +203,9 @@ impl CheckedDraft {
 
 #[cfg(test)]
 mod tests {
+    use crate::kernel::AudienceRights;
     use domain::{
         catalogue::{Catalogue, Risk, Scope, ScopeGroup},
-        decision::AudienceRights,
         ids::AudienceId,
     };
     use proptest::prelude::*;

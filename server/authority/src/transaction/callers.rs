@@ -32,9 +32,10 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
+use crate::kernel::Facts;
 use domain::{
     catalogue::ScopeName,
-    decision::{DecisionCode, Demand, Facts},
+    decision::{DecisionCode, Demand},
     ids::{SessionId, TokenId, UserId},
     names::AudienceSlug,
     roles::InstanceRole,

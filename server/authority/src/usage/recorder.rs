@@ -306,8 +306,8 @@ mod tests {
         let recorder = UsageRecorder::default();
         let sum = Arc::default();
         let mut facts = known::facts(1, 7);
-        let mut surroundings = domain::decision::Surroundings::clone(&facts.surroundings);
-        surroundings.counted = domain::decision::Counted::new(&sum, 100_000);
+        let mut surroundings = crate::kernel::Surroundings::clone(&facts.surroundings);
+        surroundings.counted = crate::kernel::Counted::new(&sum, 100_000);
         facts.surroundings = surroundings.into();
         let token = Arc::new(Known::new(facts));
         for second in 0..3 {

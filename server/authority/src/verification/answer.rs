@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use domain::decision::{DecisionCode, Demand, Facts};
+use crate::kernel::Facts;
+use domain::decision::{DecisionCode, Demand};
 use time::OffsetDateTime;
 
 use crate::{

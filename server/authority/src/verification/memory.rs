@@ -5,8 +5,9 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
+use crate::kernel::{Facts, Verifies};
 use domain::{
-    decision::{DecisionCode, Demand, Facts, Verifies},
+    decision::{DecisionCode, Demand},
     ids::WorkspaceId,
 };
 use time::OffsetDateTime;
@@ -15,7 +16,7 @@ use crate::{
     facts::{Presenter, RateState, cache::Key},
     kernel::{Known, Use},
     lookup::key,
-    verification::Verification,
+    verification::{Verification, verifies},
 };
 
 /// Facts that were in memory a moment ago.
@@ -130,7 +131,7 @@ impl Verification<'_> {
             return None;
         }
         let known = self.inner.cache.get(&key)?;
-        if !may_ask(&caller.known, &known) {
+        if !verifies(&caller.known, &known) {
             return None;
         }
         let answer = self.remembered(known, asked, at.now)?;
@@ -199,12 +200,4 @@ fn may_call(caller: &Facts, ip: Option<IpAddr>, now: OffsetDateTime) -> bool {
         // The slow path counts and reports the caller's own limit.
         && caller.rate_limit.is_none()
         && caller.decide(&Demand { ip, ..Demand::default() }, now) == DecisionCode::Valid
-}
-
-fn may_ask(caller: &Facts, about: &Facts) -> bool {
-    match caller.surroundings.verifies {
-        Verifies::Nobody => false,
-        Verifies::Workspace => caller.surroundings.workspace_id == about.surroundings.workspace_id,
-        Verifies::Instance => true,
-    }
 }

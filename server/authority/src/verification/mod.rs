@@ -26,7 +26,11 @@ use std::{sync::Arc, time::Duration};
 
 use domain::decision::DecisionCode;
 
-use crate::{facts::RateState, kernel::Known, state::Inner};
+use crate::{
+    facts::RateState,
+    kernel::{Facts, Known, Verifies},
+    state::Inner,
+};
 
 /// Verification.
 #[derive(Clone, Copy)]
@@ -59,4 +63,12 @@ impl Verification<'_> {
     pub fn remembers(&self, presented: &str) -> bool {
         self.inner.remembers(presented)
     }
+}
+
+/// Returns whether a token that may verify somewhere may verify another token: one of its own
+/// workspace, or any if it acts as an administrator of the instance, such as that of a gateway in
+/// front of an API of many workspaces.
+fn verifies(verifier: &Facts, token: &Facts) -> bool {
+    verifier.surroundings.workspace_id == token.surroundings.workspace_id
+        || verifier.surroundings.verifies == Verifies::Instance
 }

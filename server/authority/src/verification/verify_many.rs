@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
+use crate::kernel::STEPS_MAX;
 use domain::{
-    decision::{DecisionCode, Demand, STEPS_MAX},
+    decision::{DecisionCode, Demand},
     ids::WorkspaceId,
     scope_pattern::Steps,
 };

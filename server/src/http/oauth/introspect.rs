@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use authority::Facts;
 use authority::{Introspected, Surface};
 use axum::{
     Json,
     extract::{FromRequestParts, State},
     response::{IntoResponse, Response},
 };
-use domain::decision::Facts;
 use http::{header, request::Parts};
 use serde::Serialize;
 use time::OffsetDateTime;

@@ -1,7 +1,8 @@
 //! Robust Intelligence's JSON, as its SDK reads and writes it.
 
+use authority::Facts;
 use authority::MintedToken;
-use domain::{decision::Facts, ids::WorkspaceId, token::Token};
+use domain::{ids::WorkspaceId, token::Token};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Error as _, IntoDeserializer as _},

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use authority::Facts;
 use authority::{Decision, Pace, RateState};
-use domain::decision::{DecisionCode, Facts};
+use domain::decision::DecisionCode;
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -245,10 +246,10 @@ impl<'a> VerificationBody<'a> {
 
 #[cfg(test)]
 mod tests {
+    use authority::{
+        AudienceRights, Counted, Rendered, SecretFacts, Surroundings, Validity, Verifies,
+    };
     use domain::{
-        decision::{
-            AudienceRights, Counted, Rendered, SecretFacts, Surroundings, Validity, Verifies,
-        },
         ids::{SecretId, TokenId, UserId, WorkspaceId},
         token::UserSummary,
     };
