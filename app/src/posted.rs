@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn redirect_is_written_as_the_browser_reads_it() {
+    fn redirect_is_serialised_as_the_browser_expects() {
         let outcome = Outcome::Redirect { location: "/workspaces".into() };
         let json = serde_json::to_value(&outcome).unwrap();
         assert_eq!(json, serde_json::json!({"outcome": "redirect", "location": "/workspaces"}));

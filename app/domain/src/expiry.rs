@@ -155,7 +155,7 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-01-02 00:00 UTC);
 
     #[test]
-    fn texts_mean_what_they_say() {
+    fn expiry_texts_are_parsed() {
         assert_eq!(parse(""), Ok(ExpiryChoice::Default));
         assert_eq!(parse("never"), Ok(ExpiryChoice::Never));
         assert_eq!(parse("30d"), Ok(ExpiryChoice::In(30 * DAY_S)));
@@ -172,13 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn past_end_is_refused() {
+    fn past_expiry_is_refused() {
         let choice = ExpiryChoice::At(NOW);
         assert_eq!(choice.resolve(&Policy::default(), NOW), Err(ExpiryError::Past));
     }
 
     #[test]
-    fn end_beyond_policy_names_the_latest_moment() {
+    fn expiry_beyond_policy_names_the_latest_possible_time() {
         let policy = Policy { max_ttl_s: Some(270 * DAY_S), ..Policy::default() };
         let error = ExpiryChoice::In(271 * DAY_S).resolve(&policy, NOW).unwrap_err();
         assert_eq!(
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn end_that_has_passed_is_one_only_where_exactly_that_is_wanted() {
+    fn past_expiry_is_accepted_only_as_an_exact_choice() {
         let policy =
             Policy { max_ttl_s: Some(270 * DAY_S), allow_never: false, ..Policy::default() };
         let past = datetime!(2024-09-13 13:54:06 UTC);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn moved_end_counts_from_the_secrets_beginning() {
+    fn changed_expiry_is_limited_from_the_secrets_creation() {
         let policy = Policy { max_ttl_s: Some(30 * DAY_S), ..Policy::default() };
         let made_at = NOW - Duration::days(20);
         let resolve = |choice: ExpiryChoice| choice.resolve_since(&policy, NOW, made_at);
@@ -224,14 +224,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parsing_any_text_never_panics_nor_does_resolving(text in any::<String>()) {
+        fn parsing_and_resolving_any_text_never_panics(text in any::<String>()) {
             if let Ok(choice) = parse(&text) {
                 let _ = choice.resolve(&Policy::default(), NOW);
             }
         }
 
         #[test]
-        fn resolved_end_obeys_policy(seconds in any::<i64>(), longest in 1i64..1_000_000_000) {
+        fn resolved_expiry_obeys_policy(seconds in any::<i64>(), longest in 1i64..1_000_000_000) {
             let policy = Policy { max_ttl_s: Some(longest), ..Policy::default() };
             if let Ok(end) = ExpiryChoice::In(seconds).resolve(&policy, NOW) {
                 let end = end.unwrap();

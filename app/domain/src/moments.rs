@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_and_dates_are_read() {
+    fn times_and_dates_are_parsed() {
         assert_eq!(parse("2027-08-18"), Ok(datetime!(2027-08-18 00:00 UTC)));
         assert_eq!(parse(" 2027-08-18T12:00:00+02:00 "), Ok(datetime!(2027-08-18 10:00 UTC)));
         for text in ["", "30d", "2027-02-30", "2027-08-18 12:00", "0000-01-01"] {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_that_cannot_be_written_in_utc_are_not_read() {
+    fn times_that_cannot_be_written_in_utc_are_refused() {
         for text in [
             "9999-12-31T23:59:59-01:00",
             "0000-01-01T00:00:00Z",
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn record_from_beyond_the_calendar_is_written_all_the_same() {
+    fn time_outside_the_calendar_is_written_as_the_nearest_one_within() {
         let written = |at| serde_json::to_value(Kept { at }).unwrap();
         let early = datetime!(0000-01-01 00:00 UTC) - time::Duration::days(1);
         assert_eq!(written(Some(early)), json!({"at": "0001-01-01T00:00:00Z"}));
@@ -124,7 +124,7 @@ mod tests {
         }
 
         #[test]
-        fn moment_that_is_read_is_written_and_read_again(text in "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:00:00(\\.[0-9]{1,9})?[+-][0-2][0-9]:[0-5][0-9]") {
+        fn parsed_time_survives_a_round_trip(text in "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:00:00(\\.[0-9]{1,9})?[+-][0-2][0-9]:[0-5][0-9]") {
             if let Some(moment) = read(&text) {
                 let written = moment.format(&Rfc3339).unwrap();
                 prop_assert_eq!(read(&written), Some(moment));

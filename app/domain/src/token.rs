@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn state_follows_its_table() {
+    fn state_follows_from_expiry_start_and_switch() {
         let now = datetime!(2026-01-02 00:00 UTC);
         let past = Some(datetime!(2026-01-01 00:00 UTC));
         let future = Some(datetime!(2026-01-03 00:00 UTC));

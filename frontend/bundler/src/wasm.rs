@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn artifact_is_found_among_other_messages() {
+    fn artifact_is_found_among_other_cargo_messages() {
         let messages = concat!(
             r#"{"reason":"compiler-artifact","target":{"name":"app"},"filenames":["/t/libapp.rlib"]}"#,
             "\nnot json\n",

@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spread_is_of_all_values() {
+    fn spread_covers_all_values() {
         assert_eq!(spread(vec![]), "none");
         let text = spread((1..=200).rev().map(f64::from).collect());
         assert_eq!(text, "n 200    p50 101.0     p99 199.0     most 200.0");

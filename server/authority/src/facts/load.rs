@@ -540,7 +540,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_is_asked_for_anew_when_the_database_is_back() {
+    async fn waiting_lookup_is_sent_again_when_the_database_is_back() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let options = PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_what_is_read() {
+    fn subject_survives_a_round_trip() {
         let id = Uuid::from_u128(7);
         for subject in [
             Subject::Token(TokenId(id)),

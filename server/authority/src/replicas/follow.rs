@@ -617,7 +617,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn attempt_that_hears_nothing_or_is_refused_is_neither_waited_for_alone_nor_the_last() {
+    async fn silent_or_refused_connection_attempt_is_followed_by_another() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let options = PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn workspace_has_two_writers_and_leaves_the_rest_to_others() {
+    async fn workspace_has_at_most_two_writers() {
         let writers = Writers::default();
         let workspace = |number| WorkspaceId(Uuid::from_u128(number));
         let mut held = Vec::new();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn secrets_wait_only_for_themselves() {
+    async fn secret_waits_only_for_itself() {
         let writers = Writers::default();
         let secret = |number| SecretId(Uuid::from_u128(number));
         let mut held = Vec::new();
