@@ -22,7 +22,7 @@ fn said(cluster: &Cluster) -> (String, String) {
 }
 
 #[test]
-fn database_that_may_lose_what_was_answered_is_warned_of_with_the_cure() {
+fn database_that_may_lose_acknowledged_changes_causes_a_warning_with_the_remedy() {
     let mut cluster = Cluster::new();
     let cases: [Case; 5] = [
         (&[], &[]),

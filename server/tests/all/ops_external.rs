@@ -30,7 +30,7 @@ fn guest(house: &Path) -> crate::support::ServerBuilder {
 }
 
 #[test]
-fn server_serves_as_soon_as_its_database_can_be_reached_and_again_after_it_was_away() {
+fn server_serves_once_its_database_is_reachable_and_after_an_outage() {
     let (_folder, house) = house();
     let mut guest = guest(&house).without_waiting().start();
     guest.get("/healthz").expect(200);
@@ -68,7 +68,7 @@ fn token_of_one_server_is_valid_at_another_that_shares_database_and_keys() {
 }
 
 #[test]
-fn server_without_the_keys_of_its_database_is_refused_and_makes_none() {
+fn server_without_the_keys_of_its_database_is_refused_and_creates_none() {
     let (folder, house) = house();
     let _host = Server::builder().data_dir(&house).start();
     let keys = folder.path().join("elsewhere/keys.toml");
@@ -84,7 +84,7 @@ fn server_without_the_keys_of_its_database_is_refused_and_makes_none() {
 }
 
 #[test]
-fn mistake_in_the_url_ends_the_server_instead_of_a_wait_without_end() {
+fn mistake_in_the_url_stops_the_server_instead_of_waiting_forever() {
     let (folder, house) = house();
     let _host = Server::builder().data_dir(&house).start();
     let finished = Tessera::on(&folder.path().join("data"), &["serve", "--listen", "127.0.0.1:0"])
@@ -95,7 +95,7 @@ fn mistake_in_the_url_ends_the_server_instead_of_a_wait_without_end() {
 }
 
 #[test]
-fn command_says_in_one_line_that_the_database_is_away() {
+fn command_reports_an_unreachable_database_in_one_line() {
     let (folder, house) = house();
     let line = Tessera::on(&folder.path().join("data"), &["workspace", "list"])
         .env("TESSERA_DATABASE_URL", &url(&house, "tessera"))
@@ -106,7 +106,7 @@ fn command_says_in_one_line_that_the_database_is_away() {
 }
 
 #[test]
-fn server_that_still_waits_for_its_database_stops_when_told() {
+fn server_that_waits_for_its_database_stops_on_a_signal() {
     let (_folder, house) = house();
     let guest = guest(&house).without_waiting().start();
     guest.get("/readyz").expect(503);

@@ -147,7 +147,7 @@ fn is_away(guest: &Server, manager: &str) {
 
 #[test]
 #[ignore = "needs HAProxy and PgBouncer: make drill-failover"]
-fn server_works_behind_pgbouncer_that_pools_sessions() {
+fn server_works_behind_pgbouncer_in_session_mode() {
     let program = find("pgbouncer");
     let house = House::new();
     let host = house.open();
@@ -166,7 +166,7 @@ fn server_works_behind_pgbouncer_that_pools_sessions() {
 
 #[test]
 #[ignore = "needs HAProxy and PgBouncer: make drill-failover"]
-fn pgbouncer_that_pools_transactions_or_statements_ends_a_start_with_the_cure() {
+fn pgbouncer_in_transaction_or_statement_mode_ends_the_start_with_the_remedy() {
     let program = find("pgbouncer");
     let house = House::new();
     let host = house.open();
@@ -200,7 +200,7 @@ fn pgbouncer_that_pools_transactions_or_statements_ends_a_start_with_the_cure() 
 
 #[test]
 #[ignore = "needs HAProxy and PgBouncer: make drill-failover"]
-fn database_behind_haproxy_is_away_while_it_is_down_and_back_afterwards() {
+fn database_behind_haproxy_is_unavailable_while_it_is_down_and_recovers() {
     let program = find("haproxy");
     let house = House::new();
     let host = house.open();

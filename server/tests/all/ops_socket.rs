@@ -28,7 +28,7 @@ fn ask(socket: &Path, path: &str) -> Request {
 }
 
 #[test]
-fn socket_serves_beside_the_port_names_callers_by_header_and_goes_with_the_server() {
+fn socket_serves_beside_the_port_trusts_the_address_header_and_is_removed_on_exit() {
     let (_folder, socket) = place();
     let mut server = builder(&socket).start();
     server.wait_for_line(&format!("Listening on unix:{}", socket.display()));
@@ -76,7 +76,7 @@ fn socket_serves_beside_the_port_names_callers_by_header_and_goes_with_the_serve
 }
 
 #[test]
-fn proxy_before_the_socket_passes_on_no_page_of_another_name() {
+fn proxy_in_front_of_the_socket_serves_no_page_under_another_host_name() {
     let (_folder, socket) = place();
     let mut server =
         builder(&socket).argument("--public-url").argument("https://tessera.example").start();

@@ -601,7 +601,7 @@ fn every_caller_may_do_exactly_what_the_table_says() {
 }
 
 #[test]
-fn table_and_document_and_routes_are_the_same() {
+fn table_openapi_document_and_routes_agree() {
     let server = crate::support::Server::start();
     let document = server.get("/api/openapi.json").expect(200).json();
     let documented: BTreeSet<(String, String)> = operations(&document).into_iter().collect();

@@ -34,7 +34,7 @@ fn by(minted: &Value) -> By {
 }
 
 #[test]
-fn scope_of_ones_own_api_says_nothing_to_tessera() {
+fn scope_of_another_audience_has_no_effect_in_tessera() {
     let instance = with_vault();
     let flat = json!({"name": "flat", "audiences": ["vault", "tessera"], "scopes": ["verify", "tokens:write"]});
     let answer = instance.request(&owner(), "POST", &tokens_of(WORKSPACE)).json(&flat).send();
@@ -83,7 +83,7 @@ fn scope_of_ones_own_api_says_nothing_to_tessera() {
 }
 
 #[test]
-fn grants_shrink_and_are_found_by_the_pair() {
+fn grants_shrink_and_tokens_are_found_by_pair() {
     let instance = with_vault();
     let grants = json!({"vault": ["tokens:write", "rivers:read"], "default": ["rivers:read"]});
     let minted = instance.minted(WORKSPACE, &json!({"name": "client", "grants": grants}));
@@ -111,7 +111,7 @@ fn grants_shrink_and_are_found_by_the_pair() {
 }
 
 #[test]
-fn flat_request_is_each_scope_at_every_audience_that_declares_it() {
+fn flat_request_holds_each_scope_in_every_audience_that_declares_it() {
     let instance = with_vault();
     let flat = json!({"name": "flat", "audiences": ["vault", "default"], "scopes": ["rivers:read", "rivers:run"]});
     let minted = instance.minted(WORKSPACE, &flat);
@@ -125,7 +125,7 @@ fn flat_request_is_each_scope_at_every_audience_that_declares_it() {
 }
 
 #[test]
-fn import_and_export_have_pairs() {
+fn import_and_export_contain_pairs() {
     let instance = with_vault();
     let digest = "a".repeat(64);
     let csv = format!("digest,name,grants\n{digest},old,vault/tokens:write tessera/verify\n");
@@ -139,7 +139,7 @@ fn import_and_export_have_pairs() {
 }
 
 #[test]
-fn command_line_takes_pairs() {
+fn command_line_accepts_pairs() {
     let instance = with_vault();
     let create = |scopes: &[&str]| {
         let mut arguments = vec!["token", "create", "--workspace", WORKSPACE, "--name", "cli"];
@@ -180,7 +180,7 @@ fn exported_pairs_can_be_imported() {
 
 /// On other surfaces, too, a scope of one audience grants nothing in another.
 #[test]
-fn dialects_hand_on_pairs() {
+fn surfaces_pass_pairs_on() {
     let instance = with_vault();
     let devo = format!("/ws/accounts/{WORKSPACE}/credentials/tokens");
     let of = |id: &Value| {
@@ -236,7 +236,7 @@ fn dialects_hand_on_pairs() {
 }
 
 #[test]
-fn doctor_names_every_scope_of_0_1_that_was_not_decided() {
+fn doctor_reports_every_undecided_scope_of_version_0_1() {
     let instance = with_vault();
     let grants = json!({"vault": ["rivers:read"], "tessera": ["verify"]});
     let minted = instance.minted(WORKSPACE, &json!({"name": "old", "grants": grants}));
@@ -281,7 +281,7 @@ fn doctor_names_every_scope_of_0_1_that_was_not_decided() {
 }
 
 #[test]
-fn doctor_names_grants_that_mean_tessera_and_another_audience() {
+fn doctor_reports_grants_that_match_tessera_and_another_audience() {
     let instance = with_vault();
     instance.person("mem", "member", Some("member"));
     let line = || {

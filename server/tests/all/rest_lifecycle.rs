@@ -33,7 +33,7 @@ fn owner(instance: &Instance, method: &str, path: &str, body: Option<&Value>) ->
 }
 
 #[test]
-fn token_is_switched_expired_and_changed() {
+fn token_is_disabled_enabled_expired_and_changed() {
     let instance = Instance::start();
     let minted = instance.minted(WORKSPACE, &draft("ci"));
     let token = secret(&minted);
@@ -66,7 +66,7 @@ fn token_is_switched_expired_and_changed() {
 }
 
 #[test]
-fn change_that_cannot_be_had_names_the_field() {
+fn impossible_change_names_the_field() {
     let instance = Instance::start();
     let minted = instance.minted(WORKSPACE, &draft("ci"));
     for (patch, expected) in [
@@ -140,7 +140,7 @@ fn version_guards_every_change() {
 }
 
 #[test]
-fn rotation_hands_over_and_is_not_kept_anywhere() {
+fn rotation_hands_over_and_its_secret_is_not_stored() {
     let instance = Instance::start();
     let minted = instance.minted(WORKSPACE, &draft("ci"));
     let answer = instance
@@ -194,7 +194,7 @@ fn presented_token_rotates_and_deletes_itself() {
 }
 
 #[test]
-fn recoverable_secret_is_shown_again_and_only_where_policy_and_scope_allow() {
+fn recoverable_secret_is_revealed_only_if_policy_and_scope_allow() {
     let instance = Instance::start();
     let wish = json!({"name": "kept", "scopes": ["rivers:run"], "recoverable": true});
     let refused = owner(&instance, "POST", &tokens_of(WORKSPACE), Some(&wish));
@@ -253,7 +253,7 @@ fn clone_is_another_token_of_the_same_kind() {
 }
 
 #[test]
-fn many_tokens_at_once_have_each_a_result() {
+fn bulk_request_returns_a_result_for_each_token() {
     let instance = Instance::start();
     let id = |minted: &Value| minted["token"]["id"].clone();
     let one = instance.minted(WORKSPACE, &draft("one"));

@@ -47,7 +47,7 @@ fn path_of(server: &Server, url: &str) -> (String, String) {
 }
 
 #[test]
-fn password_is_changed_with_the_old_one_and_the_session_gets_another_cookie() {
+fn password_change_needs_the_old_password_and_replaces_the_session_cookie() {
     let instance = Instance::start();
     let server = &instance.server;
     let mut browser = Browser::signed_in(server, ADMIN_EMAIL, ADMIN_PASSWORD);
@@ -82,7 +82,7 @@ fn password_is_changed_with_the_old_one_and_the_session_gets_another_cookie() {
 }
 
 #[test]
-fn link_of_an_administrator_lets_the_person_choose_and_no_log_has_it() {
+fn password_link_lets_the_person_choose_and_is_never_logged() {
     let instance = Instance::start();
     let server = &instance.server;
     let created = made(&instance, GRACE, None);
@@ -172,7 +172,7 @@ fn issued(instance: &Instance, person: &Value) -> String {
 
 /// The administrator who created a link could guess the person's current password.
 #[test]
-fn wrong_guess_at_the_present_password_uses_up_the_link_although_its_sender_hangs_up() {
+fn wrong_guess_at_the_current_password_uses_up_the_link_even_if_the_client_hangs_up() {
     let instance = Instance::start();
     let server = &instance.server;
     let created = made(&instance, GRACE, Some(ADMIN_PASSWORD));
@@ -189,7 +189,7 @@ fn wrong_guess_at_the_present_password_uses_up_the_link_although_its_sender_hang
 }
 
 #[test]
-fn right_guess_at_the_present_password_by_a_link_is_counted_and_recorded() {
+fn right_guess_at_the_current_password_through_a_link_is_counted_and_recorded() {
     let instance = Instance::start();
     let server = &instance.server;
     let created = made(&instance, GRACE, None);
@@ -217,7 +217,7 @@ fn right_guess_at_the_present_password_by_a_link_is_counted_and_recorded() {
 
 /// Without any trace, a missing refusal would show that the password is right.
 #[test]
-fn right_password_leaves_its_trace_although_its_sender_hangs_up() {
+fn right_password_is_recorded_even_if_the_client_hangs_up() {
     let instance = Instance::start();
     let server = &instance.server;
     let created = made(&instance, GRACE, None);
@@ -241,7 +241,7 @@ fn right_password_leaves_its_trace_although_its_sender_hangs_up() {
 }
 
 #[test]
-fn password_that_an_administrator_chose_opens_one_page_until_it_is_changed() {
+fn password_chosen_by_an_administrator_must_be_changed_first() {
     let instance = Instance::start();
     let server = &instance.server;
     let created = made(&instance, GRACE, Some(ADMIN_PASSWORD));
@@ -304,7 +304,7 @@ fn password_that_an_administrator_chose_opens_one_page_until_it_is_changed() {
 }
 
 #[test]
-fn command_line_prints_links_alone() {
+fn command_line_prints_only_links() {
     let server = Server::start();
     server.admin();
     // Links contain the public address, so a command must have the same setting as the server.

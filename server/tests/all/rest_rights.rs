@@ -76,7 +76,7 @@ fn policy(instance: &Instance, rule: &str) {
 }
 
 #[test]
-fn token_gets_neither_rights_nor_secrets_that_it_does_not_hold_by_any_door() {
+fn token_gets_no_rights_or_secrets_beyond_its_own_on_any_surface() {
     let instance = Instance::start();
     policy(&instance, "reveal=recoverable_allowed");
     instance.person("lin", "member", Some("admin"));
@@ -151,7 +151,7 @@ fn token_gets_neither_rights_nor_secrets_that_it_does_not_hold_by_any_door() {
 }
 
 #[test]
-fn what_a_token_makes_is_within_its_bounds_by_any_door() {
+fn tokens_created_by_a_token_stay_within_its_bounds_on_every_surface() {
     let instance = Instance::start();
     let manager = bound_manager(&instance);
     let asks = by(&manager);
@@ -226,7 +226,7 @@ fn what_a_token_makes_is_within_its_bounds_by_any_door() {
 }
 
 #[test]
-fn token_that_rotates_itself_keeps_its_lifetime_and_only_where_policy_lets_it() {
+fn token_that_rotates_itself_keeps_its_lifetime_and_needs_the_policy() {
     let instance = Instance::start();
     let hour = json!({
         "name": "hour", "audiences": ["tessera", "default"], "expires_at": "1h",
@@ -335,7 +335,7 @@ fn cannot_undo(instance: &Instance, (member, bearer, mine): &(By, String, Value)
 }
 
 #[test]
-fn member_undoes_no_disabling_by_an_administrator_by_any_door() {
+fn member_cannot_enable_a_token_that_an_administrator_disabled_on_any_surface() {
     let instance = Instance::start();
     let theirs = member(&instance);
     let (member, _, mine) = &theirs;
@@ -359,7 +359,7 @@ fn member_undoes_no_disabling_by_an_administrator_by_any_door() {
 }
 
 #[test]
-fn member_undoes_no_end_that_an_administrator_set_by_any_door() {
+fn member_cannot_extend_an_expiry_that_an_administrator_set_on_any_surface() {
     let instance = Instance::start();
     let theirs = member(&instance);
     let (member, _, mine) = &theirs;
@@ -383,7 +383,7 @@ fn member_undoes_no_end_that_an_administrator_set_by_any_door() {
 }
 
 #[test]
-fn member_goes_beyond_no_bound_that_an_administrator_set_by_any_door() {
+fn member_cannot_exceed_bounds_that_an_administrator_set_on_any_surface() {
     let instance = Instance::start();
     let (member, bearer, mine) = member(&instance);
     // A day before its expiry, which is long after this test.
@@ -465,7 +465,7 @@ fn member_goes_beyond_no_bound_that_an_administrator_set_by_any_door() {
 }
 
 #[test]
-fn policy_of_showing_secrets_once_binds_every_door() {
+fn policy_that_shows_secrets_once_applies_on_every_surface() {
     let instance = Instance::start();
     policy(&instance, "reveal=recoverable_allowed");
     let wish = |name: &str| {
@@ -519,7 +519,7 @@ fn policy_of_showing_secrets_once_binds_every_door() {
 }
 
 #[test]
-fn children_end_with_their_parent_by_every_door_that_stops_tokens() {
+fn children_stop_with_their_parent_on_every_surface_that_stops_tokens() {
     let instance = Instance::start();
     let family = |name: &str| {
         let body = json!({

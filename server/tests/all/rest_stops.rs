@@ -46,7 +46,7 @@ fn try_to_lift(instance: &Instance, asks: &Value, target: &Value, end: &Value) {
 }
 
 #[test]
-fn token_undoes_nothing_that_was_done_to_those_that_made_it_by_any_door() {
+fn token_cannot_undo_stops_of_its_creators_on_any_surface() {
     let instance = Instance::start();
     instance.person("lin", "member", Some("admin"));
     let first = manager(&instance, &owner(), "first");
@@ -98,7 +98,7 @@ fn token_undoes_nothing_that_was_done_to_those_that_made_it_by_any_door() {
 }
 
 #[test]
-fn token_that_a_token_made_lifts_only_its_own_stops() {
+fn token_created_by_a_token_lifts_only_its_own_stops() {
     let instance = Instance::start();
     let first = manager(&instance, &owner(), "first");
     let asks = manager(&instance, &by(&first), "asks");
@@ -155,7 +155,7 @@ fn token_that_a_token_made_lifts_only_its_own_stops() {
 }
 
 #[test]
-fn stop_of_which_nobody_knows_who_set_it_counts_as_one_by_an_administrator() {
+fn stop_by_an_unknown_caller_counts_as_one_by_an_administrator() {
     let instance = Instance::start();
     let first = manager(&instance, &owner(), "first");
     let asks = manager(&instance, &by(&first), "asks");
@@ -189,7 +189,7 @@ fn stop_of_which_nobody_knows_who_set_it_counts_as_one_by_an_administrator() {
 }
 
 #[test]
-fn token_whose_secret_a_stopped_token_got_does_not_undo_the_stop() {
+fn token_whose_secret_a_stopped_token_received_cannot_undo_the_stop() {
     let instance = Instance::start();
     let first = manager(&instance, &owner(), "first");
     let second = manager(&instance, &owner(), "second");
@@ -209,7 +209,7 @@ fn token_whose_secret_a_stopped_token_got_does_not_undo_the_stop() {
 }
 
 #[test]
-fn token_keeps_the_end_and_the_user_that_a_person_gave_it() {
+fn token_cannot_change_the_expiry_and_owner_that_a_person_gave_it() {
     let instance = Instance::start();
     instance.person("lin", "member", Some("admin"));
     let own = manager(&instance, &owner(), "own");
@@ -233,7 +233,7 @@ fn code(instance: &Instance, minted: &Value) -> String {
 }
 
 #[test]
-fn rotation_disables_what_the_old_secret_made_where_the_caller_asks_for_it() {
+fn rotation_disables_tokens_of_the_old_secret_on_request() {
     let instance = Instance::start();
     instance.server.run(&["policy", "set", "on_parent_end=end"]).ok();
     let first = manager(&instance, &owner(), "first");
@@ -288,7 +288,7 @@ fn rotation_disables_what_the_old_secret_made_where_the_caller_asks_for_it() {
 }
 
 #[test]
-fn token_that_manages_no_tokens_disables_only_those_of_its_user_when_it_rotates_itself() {
+fn token_without_tokens_write_disables_only_tokens_of_its_owner_when_it_rotates_itself() {
     let instance = Instance::start();
     instance.person("lin", "member", Some("admin"));
     let first = manager(&instance, &owner(), "first");
@@ -306,7 +306,7 @@ fn token_that_manages_no_tokens_disables_only_those_of_its_user_when_it_rotates_
 }
 
 #[test]
-fn token_gets_no_secret_of_one_that_made_it_by_any_door() {
+fn token_gets_no_secret_of_its_creator_on_any_surface() {
     let instance = Instance::start();
     instance.server.run(&["policy", "set", "reveal=recoverable_allowed"]).ok();
     let body = json!({

@@ -25,7 +25,7 @@ fn rotated_by_itself(instance: &Instance, minted: &Value) -> Value {
 }
 
 #[test]
-fn member_does_not_undo_the_stop_of_an_administrators_token_by_stopping_the_maker() {
+fn member_cannot_undo_a_stop_by_a_token_of_an_administrator_by_stopping_that_token() {
     let instance = Instance::start();
     set(&instance, "self_service=true");
     let member = instance.person("mia", "member", Some("member"));
@@ -66,7 +66,7 @@ fn member_does_not_undo_the_stop_of_an_administrators_token_by_stopping_the_make
 }
 
 #[test]
-fn token_that_rotates_itself_is_still_known_to_those_that_had_its_secret() {
+fn token_that_rotates_itself_is_still_bound_by_tokens_that_had_its_secret() {
     let instance = Instance::start();
     set(&instance, "reveal=recoverable_allowed");
     let enable = || ("/enable", Value::Null);
@@ -105,7 +105,7 @@ fn token_that_rotates_itself_is_still_known_to_those_that_had_its_secret() {
 }
 
 #[test]
-fn earlier_end_that_an_administrator_gave_outlives_rotations() {
+fn earlier_expiry_set_by_an_administrator_survives_rotations() {
     let instance = Instance::start();
     set(&instance, "self_service=true");
     let member = instance.person("mia", "member", Some("member"));
@@ -158,7 +158,7 @@ fn earlier_end_that_an_administrator_gave_outlives_rotations() {
 }
 
 #[test]
-fn secret_that_ends_is_shown_no_secret_that_ends_later() {
+fn expiring_secret_cannot_reveal_a_secret_that_expires_later() {
     let instance = Instance::start();
     set(&instance, "reveal=recoverable_allowed");
     let token = |name: &str, end: &str, scopes: &[&str]| {

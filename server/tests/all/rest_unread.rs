@@ -66,7 +66,7 @@ fn ask(connection: &mut Connection, address: &str, streams: u32) -> (u32, u32) {
 }
 
 #[test]
-fn address_has_so_many_streams_until_the_last_byte_of_their_answers_was_taken() {
+fn stream_counts_for_its_address_until_its_last_byte_was_read() {
     let server = Server::start();
     let address = server.address();
     // Nothing of a response is read, or everything but its end.
@@ -116,7 +116,7 @@ fn address_has_so_many_streams_until_the_last_byte_of_their_answers_was_taken() 
 }
 
 #[test]
-fn health_check_on_the_reserve_is_answered_to_an_address_that_has_no_stream_left() {
+fn reserve_answers_health_checks_of_an_address_without_free_streams() {
     const CONNECTIONS: u32 = 21;
     let server = Server::builder().argument("--max-connections").argument("21").start();
     server.admin();
@@ -175,7 +175,7 @@ fn long_token(instance: &Instance) -> String {
 }
 
 #[test]
-fn answers_that_a_known_caller_does_not_read_take_little_memory_and_nothing_from_its_others() {
+fn unread_responses_of_a_known_caller_take_little_memory_and_delay_no_other_request() {
     const CONNECTIONS: usize = 20;
     let instance = Instance::start();
     let address = instance.server.address();
