@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(ExpiryChoice::Exactly(past).resolve(&policy, NOW), Ok(Some(past)));
         assert_eq!(ExpiryChoice::Exactly(NOW).resolve(&policy, NOW), Ok(Some(NOW)));
         let late = ExpiryChoice::Exactly(NOW + Duration::days(271)).resolve(&policy, NOW);
-        assert!(matches!(late, Err(ExpiryError::TooLate { .. })), "policy binds it all the same");
+        assert!(matches!(late, Err(ExpiryError::TooLate { .. })), "the policy still applies");
         let year_0 = ExpiryChoice::Exactly(datetime!(0000-01-01 00:00 UTC));
         assert_eq!(year_0.resolve(&policy, NOW), Err(ExpiryError::OutOfRange));
     }

@@ -85,7 +85,7 @@ choice!(
 
 /// The rules in force. `None` means that there is no such rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each one is a rule of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each one is a separate rule")]
 pub struct Policy {
     /// The maximum number of tokens at a time; deleted ones do not count.
     pub max_tokens: Option<i64>,

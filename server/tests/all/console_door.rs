@@ -63,7 +63,7 @@ fn every_page_has_a_strict_policy_with_its_own_nonce() {
     }
     nonces.sort();
     nonces.dedup();
-    assert_eq!(nonces.len(), 6, "every answer has a nonce of its own");
+    assert_eq!(nonces.len(), 6, "every response has its own nonce");
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn setup_works_once_and_is_not_found_afterwards() {
     let page = browser.get("/workspaces").expect(200).text();
     assert!(page.contains("Tessera is set up") && page.contains("Workspace 1"), "{page}");
     let again = browser.get("/workspaces").expect(200).text();
-    assert!(!again.contains("Tessera is set up"), "the notice is said once");
+    assert!(!again.contains("Tessera is set up"), "the notice is shown once");
 
     let mut stranger = Browser::new(&server);
     let gone = stranger.get(&link).expect(404).text();

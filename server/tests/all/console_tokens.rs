@@ -63,7 +63,7 @@ fn token_is_added_shown_once_used_and_deleted() {
     assert_eq!(instance.verify(&json!({"token": secret}))["valid"], false);
     browser.get(&format!("{TOKENS}/{id}")).expect(404);
     browser.post(&delete, &[]).expect(404);
-    assert!(!instance.server.stderr().contains(&secret), "no log holds the secret");
+    assert!(!instance.server.stderr().contains(&secret), "the log does not contain the secret");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn form_survives_a_session_that_ends_while_it_is_filled_in() {
             .as_array()
             .map(Vec::len),
         Some(1),
-        "nothing was made"
+        "no token was created"
     );
 
     let mut hydrated = Browser::new(&instance.server).asking_for_json();

@@ -26,7 +26,7 @@ fn commands_complete_the_setup_without_a_server() {
 
     let line = tessera(&["workspace", "list"]).run().refused(1);
     assert!(line.contains("contains no database") && line.contains("tessera serve"), "{line}");
-    assert!(!data_dir.exists(), "a question makes no folder");
+    assert!(!data_dir.exists(), "a read-only command creates no folder");
 
     tessera(&["admin", "create", "--email", ADMIN_EMAIL]).input(ADMIN_PASSWORD).run().ok();
     assert_eq!(postmaster(&data_dir), None, "the command stops the database that it started");
@@ -38,7 +38,7 @@ fn commands_complete_the_setup_without_a_server() {
     assert!(secret.starts_with("tsr_") && !secret.contains(char::is_whitespace), "{secret}");
 
     let server = Server::builder().data_dir(&data_dir).start();
-    assert_eq!(server.setup_link(), None, "it is set up");
+    assert_eq!(server.setup_link(), None, "the instance is set up");
     server.request("GET", "/api/v1/self").bearer(&secret).send().expect(200);
 }
 
@@ -199,7 +199,7 @@ fn policy_and_presets_are_shown_before_they_are_set() {
         (&view["effective"]["max_tokens"], &view["sources"]["max_tokens"]),
         (&json!(10), &json!("instance"))
     );
-    assert_eq!(view["rules"]["allow_never"], false, "what was not named stays");
+    assert_eq!(view["rules"]["allow_never"], false, "omitted rules stay unchanged");
     assert_eq!(server.run(&["policy", "set", "size=1"]).status, 2);
     let line = server.run(&["policy", "set", "name_pattern=("]).refused(1);
     assert!(line.contains("unclosed group"), "{line}");
@@ -406,7 +406,7 @@ fn doctor_checks_before_during_and_after_a_run() {
     let before = json_of(&doctor(&[]).ok());
     assert_eq!(verdict(&before, "data folder").as_deref(), Some("warn"));
     assert_eq!(verdict(&before, "PostgreSQL").as_deref(), Some("ok"));
-    assert!(!data_dir.exists(), "looking changes nothing");
+    assert!(!data_dir.exists(), "doctor changes nothing");
 
     let server = Server::builder().data_dir(&data_dir).start();
     server.admin();

@@ -29,7 +29,7 @@ fn check_prints_values_and_sources_without_secrets() {
         ("session_absolute", "12h", "default"),
         ("public_url", "http://127.0.0.1:4000", "default"),
     ] {
-        let line = text.lines().find(|line| line.starts_with(setting)).expect("a line of its own");
+        let line = text.lines().find(|line| line.starts_with(setting)).expect("a separate line");
         assert!(line.contains(value) && line.contains(from), "{line}");
     }
     let json = check(&["config", "check", "--json"]);

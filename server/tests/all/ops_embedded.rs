@@ -125,14 +125,14 @@ fn process_id_reused_by_another_process_does_not_prevent_a_start() {
     if is_root() {
         command.uid(found.uid()).gid(found.gid());
     }
-    let mut stranger = command.spawn().expect("sleep is everywhere");
+    let mut stranger = command.spawn().expect("every system has sleep");
     let rest = text.split_once('\n').expect("lines").1;
     fs::write(&pid_file, format!("{}\n{rest}", stranger.id())).expect("ours");
     chown(&pid_file, Some(found.uid()), Some(found.gid())).expect("ours");
 
     let server = Server::builder().data_dir(&data_dir).start();
     server.get("/readyz").expect(200);
-    assert!(stranger.try_wait().expect("our child").is_none(), "it was left alone");
+    assert!(stranger.try_wait().expect("our child").is_none(), "the other process still runs");
     stranger.kill().expect("our child");
     stranger.wait().expect("our child");
 }
@@ -154,7 +154,7 @@ fn files_are_private_and_the_database_never_runs_as_root() {
     let server = Server::embedded();
     let mode = |name: &str| {
         let path = server.data_dir().join(name);
-        fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+        fs::metadata(path).expect("the file exists").permissions().mode() & 0o777
     };
     assert_eq!(mode("keys.toml"), 0o600);
     assert_eq!(mode("postgres"), 0o700);

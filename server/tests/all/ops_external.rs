@@ -48,7 +48,7 @@ fn server_serves_once_its_database_is_reachable_and_after_an_outage() {
     assert_eq!(guest.setup_link(), None);
     drop(host);
 
-    until("the loss to be noticed", || (guest.get("/readyz").status == 503).then_some(()));
+    until("the outage to be detected", || (guest.get("/readyz").status == 503).then_some(()));
     guest.get("/healthz").expect(200);
     let host = Server::builder().data_dir(&house).start();
     until("readiness", || (guest.get("/readyz").status == 200).then_some(()));

@@ -71,7 +71,7 @@ fn metrics_follow_events_and_are_served_only_on_their_own_listener() {
     let connections =
         |state: &str| watched.value(&format!("tessera_database_connections{{state=\"{state}\"}}"));
     assert!(connections("idle") + connections("used") > 0.5);
-    assert!(!watched.server.stderr().contains("can read the metrics"), "loopback is nobody else's");
+    assert!(!watched.server.stderr().contains("can read the metrics"), "loopback is private");
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn live(guest: &Server, manager: &str) {
 
 /// Without a database, every response is 503, and the log contains the reason.
 fn is_away(guest: &Server, manager: &str) {
-    until("the loss to be noticed", || (guest.get("/readyz").status == 503).then_some(()));
+    until("the outage to be detected", || (guest.get("/readyz").status == 503).then_some(()));
     for (method, path) in [
         ("GET", "/api/v1/self"),
         ("GET", "/auth/forward"),
@@ -214,7 +214,7 @@ fn database_behind_haproxy_is_unavailable_while_it_is_down_and_recovers() {
     let _host = house.open();
     until("the database to be back", || (guest.get("/readyz").status == 200).then_some(()));
     // A change that runs while the server detects the new connection is answered with 503.
-    until("the new connection to be noticed", || {
+    until("the new connection to be detected", || {
         guest.stderr().contains("the database's history may have changed").then_some(())
     });
     live(&guest, &manager);

@@ -275,7 +275,7 @@ fn stopped_while_they_wait(
         ];
         until("the requests", || (look.number(WAITING) == 3).then_some(()));
         stop();
-        assert_eq!(look.number(WAITING), 3, "one of them went on first");
+        assert_eq!(look.number(WAITING), 3, "the requests still wait");
         hold.run("COMMIT");
         requests.map(|request| request.join().unwrap())
     })
@@ -386,7 +386,7 @@ fn while_it_waits(
         let waiting = scope.spawn(waiting);
         until("the request that waits", || (look.number(WAITING) == 1).then_some(()));
         other();
-        assert_eq!(look.number(WAITING), 1, "the other one waited, too");
+        assert_eq!(look.number(WAITING), 1, "the other request waited, too");
         hold.run("COMMIT");
         waiting.join().unwrap()
     })

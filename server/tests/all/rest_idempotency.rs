@@ -247,7 +247,7 @@ fn rotation_response_is_not_repeated_to_the_replaced_secret_once_a_newer_one_was
     let late = rotate(&first, "k", &json!({}));
     problem(&late, 401, "invalid_token");
     assert!(!late.text().contains(&second));
-    assert_eq!((reuses(), shown()), (1, 0), "it is a reuse");
+    assert_eq!((reuses(), shown()), (1, 0), "the reuse is recorded");
     // After a further rotation, whose secret was not used yet.
     let third = of(&rotate(&second, "k2", &json!({})).expect(201));
     problem(&rotate(&first, "k", &json!({})), 401, "invalid_token");

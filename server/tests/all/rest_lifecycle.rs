@@ -61,7 +61,7 @@ fn token_is_disabled_enabled_expired_and_changed() {
     assert_eq!(cleared["not_before"], Value::Null);
     assert_eq!(cleared["expires_at"], Value::Null);
     assert_eq!((&cleared["ip_allow"], &cleared["tags"]), (&json!([]), &json!({})));
-    assert_eq!(cleared["name"], "renamed", "what is not named stays");
+    assert_eq!(cleared["name"], "renamed", "omitted fields stay unchanged");
     assert_eq!(code(&instance, &token), "VALID");
 }
 
@@ -160,7 +160,7 @@ fn rotation_hands_over_and_its_secret_is_not_stored() {
     assert_eq!((&ended["grace_until"], &ended["older_hint"]), (&Value::Null, &Value::Null));
     assert_eq!(code(&instance, &secret(&minted)), "EXPIRED");
     let shown = instance.managing("GET", &path(&minted, "")).send().expect(200).json();
-    assert!(shown["reused_at"].is_string(), "the ended secret was just presented");
+    assert!(shown["reused_at"].is_string(), "the expired secret was just presented");
 
     let null = instance.managing("POST", &path(&minted, "/rotate")).json(&Value::Null);
     let rotated = null.send().expect(201).json();

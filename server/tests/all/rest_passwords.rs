@@ -42,7 +42,7 @@ fn made(instance: &Instance, email: &str, password: Option<&str>) -> Value {
 /// The path of a link, and the secret in it.
 fn path_of(server: &Server, url: &str) -> (String, String) {
     let path = url.strip_prefix(&server.url()).expect("a link to this server").to_owned();
-    let secret = path.strip_prefix("/reset-password/").expect("a path of its own").to_owned();
+    let secret = path.strip_prefix("/reset-password/").expect("a path").to_owned();
     (path, secret)
 }
 
@@ -115,7 +115,7 @@ fn password_link_lets_the_person_choose_and_is_never_logged() {
     assert_eq!(input_value(&refused.text(), "new_password"), None);
     let set = browser.post(&path, &[("new_password", NEW)]).expect(303);
     assert_eq!(set.header("location"), Some("/sign-in"));
-    assert_eq!(browser.cookie("tessera"), None, "it signs nobody in");
+    assert_eq!(browser.cookie("tessera"), None, "the link does not sign the person in");
     assert!(browser.get("/sign-in").text().contains("Your password was set. Sign in with it."));
     browser.get(&path).expect(404);
     browser.post(&path, &[("new_password", "n7fjqx0vzkw2mhd")]).expect(404);
@@ -206,7 +206,7 @@ fn right_guess_at_the_current_password_through_a_link_is_counted_and_recorded() 
             break;
         }
         checked += 1;
-        assert!(checked < 10, "as many as one likes");
+        assert!(checked < 10, "guesses are not limited");
         assert!(refused.text().contains("must not be your current password"), "{checked}");
         assert_eq!(rows(&instance, "user.password_reset_refused"), checked);
     }
@@ -292,7 +292,7 @@ fn password_chosen_by_an_administrator_must_be_changed_first() {
     let form = [("current_password", "wrong"), ("new_password", NEW)];
     let wrong = browser.post("/account/password", &form).expect(422);
     assert!(wrong.text().contains("Current password is wrong"), "{}", wrong.text());
-    assert!(!wrong.text().contains(NEW), "a password never comes back");
+    assert!(!wrong.text().contains(NEW), "no response contains the password");
     let form = [("current_password", ADMIN_PASSWORD), ("new_password", NEW)];
     let changed = browser.post("/account/password", &form).expect(303);
     assert_eq!(changed.header("location"), Some("/workspaces"));

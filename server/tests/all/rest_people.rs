@@ -58,10 +58,10 @@ fn user_is_created_changed_and_removed_by_version() {
         .send()
         .expect(200)
         .json();
-    assert_eq!(list["items"].as_array().unwrap().len(), 1, "it waits for another owner");
+    assert_eq!(list["items"].as_array().unwrap().len(), 1, "the removal waits for another owner");
 
     let removed = owner(&instance, "DELETE", &path).send().expect(200).json();
-    assert_eq!(removed["stopped_tokens"], 0, "it had stopped before");
+    assert_eq!(removed["stopped_tokens"], 0, "the token was stopped before");
     problem(&owner(&instance, "GET", &path).send(), 404, "not_found");
     let again = json!({"kind": "service", "email": "grace@example.com"});
     problem(&owner(&instance, "POST", "/api/v1/users").json(&again).send(), 409, "already_exists");

@@ -296,7 +296,7 @@ fn invalid_links_count_once_each_and_the_page_says_when_to_try_again() {
     // The refill lets an attempt pass from time to time.
     let mut until_refused = |send: &mut dyn FnMut(&mut Browser) -> Answer| {
         let refused = (0..500).map(|_| send(&mut browser)).find(|answer| answer.status == 429);
-        let refused = refused.expect("tries are limited");
+        let refused = refused.expect("attempts are limited");
         let seconds: u64 = refused.header("retry-after").expect("a time").parse().unwrap();
         assert!((1..=6).contains(&seconds), "{seconds}");
     };

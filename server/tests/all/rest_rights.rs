@@ -207,7 +207,7 @@ fn tokens_created_by_a_token_stay_within_its_bounds_on_every_surface() {
     };
     let made = kriten(secret(&manager), &json!({})).expect(200).json();
     within(&made["id"]);
-    assert_ne!(made["expires"], NEVER, "the answer has the end that counts");
+    assert_ne!(made["expires"], NEVER, "the response contains the resulting expiry");
     let late = kriten(secret(&manager), &json!({"expires": "2099-11-26T16:38:18Z"})).expect(400);
     assert!(late.text().contains("expires must not be later"), "{}", late.text());
     // People and tokens without an expiry may create tokens that never expire.
@@ -508,7 +508,7 @@ fn policy_that_shows_secrets_once_applies_on_every_surface() {
     assert_eq!((&again["token"]["recoverable"], value(&rotated)), (&json!(false), None));
     let copies = Sql::on(&instance.server)
         .number("SELECT count(*) FROM token_secrets WHERE sealed IS NOT NULL");
-    assert_eq!(copies, 1, "the rotation kept none, and removed none of another token");
+    assert_eq!(copies, 1, "the rotation stored no copy and removed none of another token");
 
     // The copy that was kept before is usable again once the policy allows it. The rotated secret
     // has none.

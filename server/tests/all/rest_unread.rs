@@ -89,7 +89,7 @@ fn stream_counts_for_its_address_until_its_last_byte_was_read() {
         }
         let mut ended = 0;
         while ended < STREAMS {
-            let frame = first.next().expect("the rest of each answer");
+            let frame = first.next().expect("the rest of each response");
             ended += u32::from(frame.kind == kind::DATA && frame.flags & END_STREAM != 0);
         }
         // A new connection each time, because a connection with refused streams closes.
@@ -99,7 +99,7 @@ fn stream_counts_for_its_address_until_its_last_byte_was_read() {
         // Once the responses have waited for a while, connections of the address give way to its
         // new ones.
         let mut more = Vec::new();
-        until("unread answers give way", || {
+        until("unread responses are dropped", || {
             let mut one = open(&server, window);
             if ask(&mut one, address, STREAMS).0 == STREAMS {
                 more.push(one);
@@ -214,7 +214,7 @@ fn unread_responses_of_a_known_caller_take_little_memory_and_delay_no_other_requ
         // Each is answered, or was dropped for a later one.
         let mut over = BTreeSet::new();
         while over.len() < STREAMS as usize {
-            let frame = connection.next().expect("an answer to each");
+            let frame = connection.next().expect("a response on each stream");
             if matches!(frame.kind, kind::HEADERS | kind::RST_STREAM) {
                 over.insert(frame.stream);
             }

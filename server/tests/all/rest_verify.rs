@@ -169,7 +169,7 @@ fn use_is_recorded_soon() {
     let minted = instance.minted(WORKSPACE, &draft("used"));
     instance.verify(&json!({"token": secret(&minted), "ip": "192.0.2.7"}));
     let path = format!("/api/v1/tokens/{}", id(&minted));
-    let token = crate::support::wait::until("the use to be noted", || {
+    let token = crate::support::wait::until("the use to be recorded", || {
         let token = instance.managing("GET", &path).send().expect(200).json();
         token["last_used_at"].is_string().then_some(token)
     });

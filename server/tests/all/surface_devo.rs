@@ -211,7 +211,7 @@ fn devo_expiry_is_the_requested_one_and_expired_tokens_are_not_active() {
     let number = made.expect(201).json()["token"]["num"].clone();
     let shown = devo.call("GET", &path(&format!("/{number}"))).send().expect(200).json();
     assert_eq!((&shown["expiration"], &shown["expires_in_seconds"]), (&Value::Null, &Value::Null));
-    assert!(shown.get("token").is_none(), "its secret was never kept");
+    assert!(shown.get("token").is_none(), "the secret was never stored");
 }
 
 #[test]

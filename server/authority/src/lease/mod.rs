@@ -3,7 +3,7 @@
 
 mod followed;
 mod history;
-#[expect(clippy::module_inception, reason = "the file of the type `Lease`")]
+#[expect(clippy::module_inception, reason = "this file defines the type `Lease`")]
 mod lease;
 
 pub(crate) use history::{Break, History, Made};

@@ -360,6 +360,6 @@ mod tests {
         let taken = flush(&recorder, 0, false).await;
         assert_eq!(taken.len(), FRESH_MAX);
         assert_eq!(taken[&first.token_id].count(), 2);
-        assert_eq!(recorder.state(), (0, 1), "lost uses stay counted");
+        assert_eq!(recorder.state(), (0, 1), "the count of lost uses is kept");
     }
 }

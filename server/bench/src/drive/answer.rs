@@ -79,7 +79,7 @@ mod tests {
                 assert!(!layout.is_whole(&answer[..end]), "{end}");
             }
             assert!(layout.is_whole(answer));
-            assert!(layout.is_whole(answer), "the second of a kind");
+            assert!(layout.is_whole(answer), "the second response with this layout");
         }
     }
 

@@ -25,7 +25,7 @@ pub fn kill(pid: i32) {
 
 /// The user that a process runs as.
 pub fn owner(pid: i32) -> u32 {
-    fs::metadata(format!("/proc/{pid}")).expect("the process is there").uid()
+    fs::metadata(format!("/proc/{pid}")).expect("the process exists").uid()
 }
 
 /// Reports whether the tests run as root.
