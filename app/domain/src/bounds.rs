@@ -28,7 +28,7 @@ impl Bounds {
     pub fn beyond(&self, others: &Self) -> Vec<FieldError> {
         let mut errors = Vec::new();
         if ends_later(self.expires_at, others.expires_at) {
-            let message = "must not be later than the expiration of the calling token";
+            let message = "must not be later than the expiry of the calling token";
             errors.push(FieldError::new("expires_at", message));
         }
         if !addresses_within(&self.ip_allow, &others.ip_allow) {
