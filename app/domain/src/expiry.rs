@@ -15,7 +15,7 @@ use crate::{
 /// The lifetimes that the console offers, in days.
 pub const CHOICES_DAYS: [i64; 7] = [7, 30, 60, 90, 180, 270, 365];
 
-/// The expiry that the creator of a token asks for.
+/// The expiry that the creator of a token chooses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExpiryChoice {
     /// The default of the policy.
@@ -25,9 +25,9 @@ pub enum ExpiryChoice {
     Never,
     /// This many seconds from now.
     In(i64),
-    /// At this moment.
+    /// At this time.
     At(OffsetDateTime),
-    /// At this moment, which may have passed: the caller may want a token that has expired.
+    /// At this time, which may have passed: the caller may want a token that has expired.
     /// [`parse`] never returns this choice; a surface that accepts it constructs it itself.
     Exactly(OffsetDateTime),
 }
@@ -46,12 +46,12 @@ pub enum ExpiryError {
         "must not be later than {latest}: tokens of this workspace expire after at most {days} days"
     )]
     TooLate {
-        /// The latest moment that is allowed, in RFC 3339 form.
+        /// The latest expiry that is allowed, in RFC 3339 form.
         latest: String,
         /// The maximum lifetime, in whole days.
         days: i64,
     },
-    /// The moment is outside the calendar.
+    /// The time is outside the calendar.
     #[error("is out of range")]
     OutOfRange,
     /// The text has none of the forms that [`parse`] accepts.
@@ -100,7 +100,7 @@ impl ExpiryChoice {
         }
     }
 
-    /// Returns the moment that is explicitly asked for, regardless of the policy.
+    /// Returns the expiry that was explicitly chosen, regardless of the policy.
     pub(crate) fn moment(self, now: OffsetDateTime) -> Result<OffsetDateTime, ExpiryError> {
         let end = match self {
             Self::In(seconds) => now.checked_add(Duration::seconds(seconds)),
@@ -117,7 +117,7 @@ fn in_calendar(moment: OffsetDateTime) -> Result<OffsetDateTime, ExpiryError> {
 }
 
 /// Parses text that a person types or a form sends: `default` or an empty text, `never`, `30d`,
-/// `12h`, `2027-08-18` (the end of that day, UTC) or an RFC 3339 moment.
+/// `12h`, `2027-08-18` (the end of that day, UTC) or an RFC 3339 time.
 pub fn parse(text: &str) -> Result<ExpiryChoice, ExpiryError> {
     let text = text.trim();
     match text {

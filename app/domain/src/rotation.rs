@@ -12,7 +12,7 @@ use crate::{
 /// The last second that RFC 3339 can represent.
 const LAST: OffsetDateTime = datetime!(9999-12-31 23:59:59 UTC);
 
-/// How long the replaced secret continues to work. By default it stops working at once.
+/// How long the replaced secret continues to work. By default it stops working immediately.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Grace {
     /// The number of seconds that it continues to work.
@@ -37,7 +37,7 @@ pub struct Before {
 
 impl Before {
     /// Returns the lifetime of the current secret; `None` if the token never expires or
-    /// expired at once.
+    /// expired immediately.
     pub fn lifetime(&self) -> Option<Duration> {
         self.ends_at.map(|end| end - self.made_at).filter(|lifetime| lifetime.is_positive())
     }

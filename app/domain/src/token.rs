@@ -91,7 +91,7 @@ impl std::str::FromStr for TokenState {
     }
 }
 
-/// The standing in which a token was disabled or expired.
+/// The standing of the caller who disabled or expired a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
@@ -122,7 +122,7 @@ impl Standing {
 pub struct Stop {
     /// The user; `None` for the command line or the policy.
     pub user: Option<UserSummary>,
-    /// The standing in which it was done.
+    /// The standing of that user.
     pub standing: Standing,
 }
 

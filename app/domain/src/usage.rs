@@ -60,7 +60,7 @@ impl TokenUsage {
     }
 }
 
-/// Returns the beginning of the hour that contains this moment, in UTC.
+/// Returns the beginning of the hour that contains this time, in UTC.
 pub fn hour_of(moment: OffsetDateTime) -> OffsetDateTime {
     let seconds = moment.unix_timestamp();
     OffsetDateTime::from_unix_timestamp(seconds - seconds.rem_euclid(3_600)).unwrap_or(moment)

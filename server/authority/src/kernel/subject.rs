@@ -75,7 +75,8 @@ impl Subject {
             Self::Token(_) => false,
             Self::User(id) | Self::Membership(id) => user == *id,
             Self::Workspace(Some(id)) => workspace == *id,
-            // The audiences that a scope counts for are not cached by id.
+            // The cache does not know audiences by id, so a changed catalogue may concern any
+            // token.
             Self::Workspace(None) | Self::Catalogue(_) | Self::Unknown => true,
         }
     }

@@ -1,4 +1,4 @@
-//! The pool of connections to the database that the follower follows.
+//! The pool of connections to the database server that the follower is connected to.
 
 use std::sync::Arc;
 
