@@ -189,8 +189,8 @@ fn untrusted_proxy_is_named_by_the_log_and_the_doctor() {
         .header("x-forwarded-for", "203.0.113.7")
         .form(&right);
     browser.send(request).expect(303);
-    let told = doctor();
-    assert!(told.contains("through 127.0.0.1, which is not in trusted_proxies"), "{told}");
+    let report = doctor();
+    assert!(report.contains("through 127.0.0.1, which is not in trusted_proxies"), "{report}");
     until("the log to name it", || {
         server.stderr().contains("add it to trusted_proxies").then_some(())
     });

@@ -22,7 +22,7 @@ use std::{
 
 use crate::support::{
     Server, Tessera,
-    process::{is_root, lives, postmaster},
+    process::{is_alive, is_root, postmaster},
     server::open_folder,
 };
 use serde_json::json;
@@ -425,13 +425,13 @@ fn server_on_a_copied_folder_does_not_touch_the_original() {
 
     // A command on the copy starts the copy's own database, and changes nothing in the original.
     Tessera::on(&copy, &["workspace", "create", "--name", "Only here"]).run().ok();
-    assert!(lives(original));
+    assert!(is_alive(original));
     server.get("/readyz").expect(200);
     assert!(!server.run(&["workspace", "list"]).ok().contains("only-here"));
 
     let second = Server::builder().data_dir(&copy).start();
     assert!(second.run(&["workspace", "list"]).ok().contains("only-here"));
-    assert!(lives(original));
+    assert!(is_alive(original));
     server.get("/readyz").expect(200);
 }
 

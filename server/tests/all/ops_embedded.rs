@@ -13,7 +13,7 @@ use std::{
 
 use crate::support::{
     Server, Tessera,
-    process::{is_root, kill, lives, owner, postmaster},
+    process::{is_alive, is_root, kill, owner, postmaster},
     server::{ADMIN_EMAIL, ADMIN_PASSWORD, open_folder},
     wait::until,
 };
@@ -46,7 +46,7 @@ fn every_signal_that_stops_the_server_also_shuts_its_database_down_cleanly() {
         let pid = postmaster(&data_dir).expect("a postmaster");
         server.signal(signal);
         assert!(server.wait().success(), "{signal:?}: {}", server.stderr());
-        assert!(!lives(pid), "{signal:?}");
+        assert!(!is_alive(pid), "{signal:?}");
         assert_eq!(postmaster(&data_dir), None, "{signal:?}");
     }
     let log = fs::read_to_string(data_dir.join("postgres.log")).expect("a log");
@@ -60,11 +60,11 @@ fn next_server_takes_over_the_database_of_a_killed_one() {
     let data_dir = server.data_dir().to_owned();
     let orphan = postmaster(&data_dir).expect("a postmaster");
     let folder = server.kill();
-    assert!(lives(orphan));
+    assert!(is_alive(orphan));
 
     let server = Server::builder().data_dir(&data_dir).start();
     assert!(server.stdout().contains(&format!("Stopping PostgreSQL process {orphan}")));
-    assert!(!lives(orphan));
+    assert!(!is_alive(orphan));
     assert!(server.run(&["workspace", "list"]).ok().contains("workspace-1"));
     drop(server);
     drop(folder);
@@ -78,7 +78,7 @@ fn command_finds_the_data_that_a_killed_server_left() {
     let orphan = postmaster(&data_dir).expect("a postmaster");
     let _folder = server.kill();
     assert!(Tessera::on(&data_dir, &["workspace", "list"]).run().ok().contains("workspace-1"));
-    assert!(!lives(orphan));
+    assert!(!is_alive(orphan));
     assert_eq!(postmaster(&data_dir), None);
 }
 
@@ -91,7 +91,7 @@ fn killed_postmaster_is_restarted_while_the_server_runs() {
         let before = postmaster(server.data_dir()).expect("a postmaster");
         kill(before);
         until("another postmaster", || {
-            postmaster(server.data_dir()).filter(|pid| *pid != before && lives(*pid))
+            postmaster(server.data_dir()).filter(|pid| *pid != before && is_alive(*pid))
         });
         until("readiness", || (server.get("/readyz").status == 200).then_some(()));
         assert_eq!(server.get("/healthz").status, 200);

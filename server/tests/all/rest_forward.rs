@@ -171,8 +171,8 @@ fn token_beyond_its_limit_is_429_or_403_with_the_time_to_wait() {
         assert_eq!(refused.header("ratelimit"), None);
         let answer = ask(&instance, &token, QUERY).expect(200);
         assert_eq!(answer.header("ratelimit-policy"), Some("\"token\";q=2;w=86400"));
-        let told = answer.header("ratelimit").unwrap();
-        assert_eq!(&told[..12], &left[..12], "{told}");
+        let header = answer.header("ratelimit").unwrap();
+        assert_eq!(&header[..12], &left[..12], "{header}");
     }
     for (query, status) in [("", 429), ("&rate_limited=429", 429), ("&rate_limited=403", 403)] {
         let answer = ask(&instance, &token, &format!("{QUERY}{query}"));

@@ -38,8 +38,8 @@ fn scope_of_another_audience_has_no_effect_in_tessera() {
     let instance = with_vault();
     let flat = json!({"name": "flat", "audiences": ["vault", "tessera"], "scopes": ["verify", "tokens:write"]});
     let answer = instance.request(&owner(), "POST", &tokens_of(WORKSPACE)).json(&flat).send();
-    let told = problem(&answer, 422, "validation_failed");
-    assert_eq!(told["errors"][0]["field"], "scopes");
+    let refusal = problem(&answer, 422, "validation_failed");
+    assert_eq!(refusal["errors"][0]["field"], "scopes");
 
     let grants = json!({"vault": ["tokens:write"], "tessera": ["verify"]});
     let minted = instance.minted(WORKSPACE, &json!({"name": "client", "grants": grants}));
@@ -120,8 +120,8 @@ fn flat_request_holds_each_scope_in_every_audience_that_declares_it() {
     let both =
         json!({"name": "both", "grants": {"vault": ["rivers:read"]}, "scopes": ["rivers:read"]});
     let answer = instance.request(&owner(), "POST", &tokens_of(WORKSPACE)).json(&both).send();
-    let told = problem(&answer, 422, "validation_failed");
-    assert_eq!(told["errors"][0]["field"], "grants");
+    let refusal = problem(&answer, 422, "validation_failed");
+    assert_eq!(refusal["errors"][0]["field"], "grants");
 }
 
 #[test]
@@ -204,8 +204,8 @@ fn surfaces_pass_pairs_on() {
     let grants = json!({
         "vault": ["rivers:read"], "default": ["rivers:run"], "tessera": ["tokens:write"],
     });
-    let asks = by(&instance.minted(WORKSPACE, &json!({"name": "asks", "grants": grants})));
-    let By::Token(key) = &asks else { unreachable!() };
+    let caller = by(&instance.minted(WORKSPACE, &json!({"name": "caller", "grants": grants})));
+    let By::Token(key) = &caller else { unreachable!() };
     for (audience, scopes, status) in [
         ("vault", "tokens:write", 400),
         ("default", "rivers:read", 400),
@@ -216,7 +216,7 @@ fn surfaces_pass_pairs_on() {
         let new = json!({
             "name": "d", "user": ADMIN_EMAIL, "audience": audience, "scopes": scopes,
         });
-        let answer = instance.request(&asks, "POST", &devo).json(&new).send().expect(status);
+        let answer = instance.request(&caller, "POST", &devo).json(&new).send().expect(status);
         if status == 200 {
             let secret = answer.json()["token"].clone();
             let known = instance.verify(&json!({"token": secret}));
@@ -257,8 +257,8 @@ fn doctor_reports_every_undecided_scope_of_version_0_1() {
     let scope = json!({"name": "keys:read", "description": "See keys", "group": "Keys"});
     let path = "/api/v1/audiences/vault/scopes";
     instance.request(&owner(), "POST", path).json(&scope).send().expect(201);
-    let told = lines();
-    assert_eq!(told.len(), 2, "{told:?}");
+    let reported = lines();
+    assert_eq!(reported.len(), 2, "{reported:?}");
     for (scope, why) in [
         ("gone:scope", "none of the token's audiences declares this scope, so it has no effect"),
         (
@@ -268,8 +268,8 @@ fn doctor_reports_every_undecided_scope_of_version_0_1() {
         ),
     ] {
         let line = format!("{scope} of token old ({id}) in {WORKSPACE}: {why};");
-        let line = told.iter().find(|told| told.contains(&line));
-        assert!(line.is_some_and(|line| line.starts_with("warn")), "{told:?}");
+        let line = reported.iter().find(|reported| reported.contains(&line));
+        assert!(line.is_some_and(|line| line.starts_with("warn")), "{reported:?}");
     }
     let path = format!("/api/v1/tokens/{id}");
     let token = instance.request(&owner(), "GET", &path).send().expect(200).json();
@@ -291,8 +291,8 @@ fn doctor_reports_grants_that_match_tessera_and_another_audience() {
     };
     assert!(line().starts_with("ok"), "{}", line());
     instance.sql("UPDATE memberships SET grants = '{rivers:read,tokens:*}' WHERE role = 'member'");
-    let told = format!(
+    let expected = format!(
         "tokens:* of mem@example.com in {WORKSPACE} matches scopes of both tessera and vault"
     );
-    assert!(line().starts_with("warn") && line().contains(&told), "{}", line());
+    assert!(line().starts_with("warn") && line().contains(&expected), "{}", line());
 }

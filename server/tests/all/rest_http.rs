@@ -218,8 +218,8 @@ fn caller_gets_the_remaining_quota_and_is_refused_beyond_it() {
     for left in ["1", "0"] {
         let answer = ask("/api/v1/self").expect(200);
         assert_eq!(answer.header("ratelimit-policy"), Some("\"caller\";q=2;w=60"));
-        let told = answer.header("ratelimit").unwrap().to_owned();
-        assert!(told.starts_with(&format!("\"caller\";r={left};t=")), "{told}");
+        let header = answer.header("ratelimit").unwrap().to_owned();
+        assert!(header.starts_with(&format!("\"caller\";r={left};t=")), "{header}");
     }
     let refused = ask("/api/v1/self");
     problem(&refused, 429, "rate_limited");

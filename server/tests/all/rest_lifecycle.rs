@@ -266,13 +266,13 @@ fn bulk_request_returns_a_result_for_each_token() {
     let ids = json!([id(&one), id(&foreign), id(&two)]);
     let answer = bulk(&json!({"action": "disable", "ids": ids})).expect(200).json();
     let items = answer["items"].as_array().unwrap();
-    let told: Vec<(&Value, u64, &Value)> = items
+    let results: Vec<(&Value, u64, &Value)> = items
         .iter()
         .map(|item| (&item["id"], item["status"].as_u64().unwrap(), &item["problem"]["code"]))
         .collect();
     let missing = json!("not_found");
     assert_eq!(
-        told,
+        results,
         [
             (&id(&one), 200, &Value::Null),
             (&id(&foreign), 404, &missing),

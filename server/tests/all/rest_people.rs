@@ -303,7 +303,7 @@ fn invitation_by_a_token_does_not_count_for_its_owner_and_names_its_creator() {
         invite(&first, OTHER, &format!("nobody-{number}@example.com")).expect(202);
     }
     let sent = invite(&second, OTHER, "grace@example.com").expect(202).json();
-    let told = |invitation: &Value| {
+    let check_sender = |invitation: &Value| {
         let token = &invitation["token"];
         assert_eq!(invitation["invited_by"]["email"], "wsa@example.com");
         assert_eq!(
@@ -311,9 +311,9 @@ fn invitation_by_a_token_does_not_count_for_its_owner_and_names_its_creator() {
             (&json!("second"), &json!("eve@example.com"))
         );
     };
-    told(&sent);
+    check_sender(&sent);
     let own = instance.request(&grace, "GET", "/api/v1/invitations").send().expect(200).json();
-    told(&own["items"][0]);
+    check_sender(&own["items"][0]);
     for token in [&first, &second, &By::Token(mint(&eve, "third", "eve@example.com"))] {
         let refused = problem(&invite(token, OTHER, "one@example.com"), 429, "rate_limited");
         let detail = refused["detail"].as_str().unwrap();

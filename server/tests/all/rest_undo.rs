@@ -82,8 +82,11 @@ fn token_that_rotates_itself_is_still_bound_by_tokens_that_had_its_secret() {
         let known = rotated_by_itself(&instance, &known.json());
         for operation in ["/rotate", "/reveal"] {
             let refused = act(&instance, &by(&known), &knower, (operation, Value::Null));
-            let told = problem(&refused, 403, "forbidden");
-            assert!(told["detail"].as_str().unwrap().contains("obtained its secret"), "{told}");
+            let refusal = problem(&refused, 403, "forbidden");
+            assert!(
+                refusal["detail"].as_str().unwrap().contains("obtained its secret"),
+                "{refusal}"
+            );
         }
         act(&instance, &owner(), &knower, ("/disable", Value::Null)).expect(200);
         problem(&act(&instance, &by(&known), &knower, enable()), 403, "forbidden");
@@ -173,24 +176,24 @@ fn expiring_secret_cannot_reveal_a_secret_that_expires_later() {
     let devo = |minted: &Value| {
         format!("/ws/accounts/{WORKSPACE}/credentials/tokens/{}", minted["token"]["num"])
     };
-    let old = token("asks", "never", &managing);
+    let old = token("caller", "never", &managing);
     act(&instance, &by(&old), &endless, ("/reveal", Value::Null)).expect(200);
     let new = act(&instance, &owner(), &old, ("/rotate", json!({"grace_s": 7_200}))).expect(201);
     let new = new.json();
-    let make = |asks: &Value, body: &Value| {
-        let request = instance.request(&by(asks), "POST", &tokens_of(WORKSPACE));
+    let make = |caller: &Value, body: &Value| {
+        let request = instance.request(&by(caller), "POST", &tokens_of(WORKSPACE));
         request.header("idempotency-key", "k").json(body).send()
     };
     let child = json!({"name": "child", "scopes": ["rivers:read"], "expires_at": "never"});
     let first = make(&new, &child).expect(201);
-    let is_refused = |asks: &Value| {
-        let refused = act(&instance, &by(asks), &endless, ("/reveal", Value::Null));
-        let told = problem(&refused, 422, "bound_exceeded");
-        assert_eq!(told["errors"][0]["field"], "expires_at");
-        let answer = call(&instance, &by(asks), "GET", &devo(&endless), &Value::Null);
+    let is_refused = |caller: &Value| {
+        let refused = act(&instance, &by(caller), &endless, ("/reveal", Value::Null));
+        let refusal = problem(&refused, 422, "bound_exceeded");
+        assert_eq!(refusal["errors"][0]["field"], "expires_at");
+        let answer = call(&instance, &by(caller), "GET", &devo(&endless), &Value::Null);
         assert_eq!(answer.status, 400, "{}", answer.text());
-        act(&instance, &by(asks), &short, ("/reveal", Value::Null)).expect(200);
-        call(&instance, &by(asks), "GET", &devo(&short), &Value::Null).expect(200);
+        act(&instance, &by(caller), &short, ("/reveal", Value::Null)).expect(200);
+        call(&instance, &by(caller), "GET", &devo(&short), &Value::Null).expect(200);
     };
     is_refused(&old);
     problem(&make(&old, &child), 422, "bound_exceeded");

@@ -308,8 +308,8 @@ fn devo_reports_every_mistake_in_its_envelope() {
             "user must be the e-mail address or id of a member of this workspace.",
         ),
     ] {
-        let told = error(&post(&body), 400);
-        assert_eq!(told, message, "{body}");
+        let reported = error(&post(&body), 400);
+        assert_eq!(reported, message, "{body}");
     }
     for body in ["", "{", "name=a", "\u{feff}{}"] {
         let answer = devo.call("POST", &path("")).header("content-type", "application/json");

@@ -447,17 +447,17 @@ fn members_see_only_their_own_tokens_and_cannot_grant_more_than_they_hold() {
     error(&get(&grace, &foreign), 404);
 
     // A token creates no token that has more than itself, neither scopes nor audiences.
-    let asks = json!({"name": "asks", "audiences": ["tessera"], "scopes": ["tokens:write"]});
-    let asks = kriten.mint(WORKSPACE, &asks);
-    let made = kriten.by(&asks, "POST", TOKENS).body("{}").send().expect(200).json();
+    let caller = json!({"name": "caller", "audiences": ["tessera"], "scopes": ["tokens:write"]});
+    let caller = kriten.mint(WORKSPACE, &caller);
+    let made = kriten.by(&caller, "POST", TOKENS).body("{}").send().expect(200).json();
     let made = By::Token(text(&made["key"]).to_owned());
     let made = kriten.request(&made, "GET", "/api/v1/self").send().expect(200).json();
     assert_eq!(made["audiences"], json!(["tessera"]));
     // It also has the implied scopes.
     assert_eq!(made["scopes"], json!(["tokens:read", "tokens:write"]));
-    let asks = json!({"name": "reads", "audiences": ["tessera"], "scopes": ["tokens:read"]});
-    let asks = kriten.mint(WORKSPACE, &asks);
-    assert_eq!(error(&kriten.by(&asks, "POST", TOKENS).body("{}").send(), 403), FORBIDDEN);
+    let caller = json!({"name": "reads", "audiences": ["tessera"], "scopes": ["tokens:read"]});
+    let caller = kriten.mint(WORKSPACE, &caller);
+    assert_eq!(error(&kriten.by(&caller, "POST", TOKENS).body("{}").send(), 403), FORBIDDEN);
 
     // If a member's grants shrink, their new tokens have less.
     kriten.sql(

@@ -71,13 +71,13 @@ mod tests {
 
     #[test]
     fn active_token_says_when_it_expires_soon() {
-        for (end, told) in [
+        for (expires_at, expected) in [
             (None, "Active"),
             (Some(NOW + Duration::days(14)), "Active"),
             (Some(NOW + Duration::days(6)), "Expiring in 6 days"),
             (Some(NOW + Duration::minutes(5)), "Expiring in 5 minutes"),
         ] {
-            assert_eq!(text(&Token { expires_at: end, ..token("ci") }, NOW), told);
+            assert_eq!(text(&Token { expires_at, ..token("ci") }, NOW), expected);
         }
     }
 

@@ -197,6 +197,6 @@ fn self_service_table_lists_every_token_operation() {
             .collect()
     };
     let tabled = operations(&mut TABLE.iter().map(|row| (row.0, row.1)));
-    let told = operations(&mut SELF_SERVICE.iter().map(|row| (row.0, row.1)));
-    assert_eq!(told, tabled);
+    let listed = operations(&mut SELF_SERVICE.iter().map(|row| (row.0, row.1)));
+    assert_eq!(listed, tabled);
 }
