@@ -199,7 +199,7 @@ impl Writer {
         }
     }
 
-    /// Gives the token a new secret. The replaced one expires at once.
+    /// Gives the token a new secret. The replaced one expires immediately.
     async fn rotate(&mut self, token: Token) {
         let world = Rc::clone(&self.world);
         let path = format!("/api/v1/tokens/{}/rotate", token.id);

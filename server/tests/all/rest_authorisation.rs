@@ -245,7 +245,7 @@ fn of_ending((method, path, ..): &Row, who: &Who, usually: u16) -> u16 {
     if ends && matches!(who, Who::Person("admin", _)) { 403 } else { usually }
 }
 
-/// Administrators of the instance add members at once; others invite.
+/// Administrators of the instance add members immediately; other callers invite.
 fn of_inviting((method, path, ..): &Row, who: &Who, usually: u16) -> u16 {
     let invites = !matches!(who, Who::Person("owner" | "admin", _));
     if usually == 201 && *method == "post" && path.ends_with("/members") && invites {

@@ -164,7 +164,7 @@ fn rotation_hands_over_and_its_secret_is_not_stored() {
 
     let null = instance.managing("POST", &path(&minted, "/rotate")).json(&Value::Null);
     let rotated = null.send().expect(201).json();
-    // Without a body, the old secret expires at once.
+    // Without a body, the old secret expires immediately.
     let again = instance.managing("POST", &path(&minted, "/rotate")).send().expect(201).json();
     assert_eq!(code(&instance, &secret(&rotated)), "EXPIRED");
     assert_eq!(code(&instance, &secret(&again)), "VALID");

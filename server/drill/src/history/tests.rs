@@ -114,7 +114,7 @@ fn replica_with_a_stale_window_is_found_and_a_correct_one_passes() {
     for (window, expected) in [(0, 0), (1, 0), (300, 14), (301, 15)] {
         let (history, condition, _) = history(&[CREATED, (Narrow, 1_000, Some(1_005))]);
         let stale = (900..3_000).step_by(20).filter(|begin| {
-            // It answers at once, from the state `window` ago. The delete took effect at 1,001.
+            // It answers immediately, from the state `window` ago. The delete took effect at 1,001.
             let accepts = begin + 1 < 1_001 + window;
             let must = history.judge(&[condition], (*begin, begin + 1), 0);
             accepts && matches!(must, Must::Refuse(_))
