@@ -98,7 +98,7 @@ mod tests {
             assert!(serde_json::from_value::<Kept>(json!({"at": text})).is_err(), "{text}");
         }
         assert_eq!(parse("0001-01-01T00:00:00Z"), Ok(FIRST));
-        // The text that .NET writes for its last time.
+        // The text that .NET writes for its latest time.
         assert_eq!(parse("9999-12-31T23:59:59.9999999Z"), Ok(LAST));
     }
 

@@ -122,7 +122,7 @@ impl Standing {
 pub struct Stop {
     /// The user; `None` for the command line or the policy.
     pub user: Option<UserSummary>,
-    /// The standing of that user.
+    /// The standing of the caller towards the token's owner.
     pub standing: Standing,
 }
 

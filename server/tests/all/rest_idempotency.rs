@@ -146,7 +146,7 @@ fn rounds() -> usize {
 }
 
 #[test]
-fn same_request_64_times_concurrently_creates_one_token() {
+fn one_request_64_times_concurrently_creates_one_token() {
     let instance = Instance::start();
     let manager = By::Token(instance.manager.clone());
     for round in 0..rounds() {
