@@ -43,7 +43,7 @@ fuzz-api: build ## Fuzz every API operation with valid and invalid requests for 
 drill-races: ## Run each 64-way race a thousand times: limits, rotations, repeated requests
 	@tools/setup.sh postgres
 	@TESSERA_RACE_ROUNDS=1000 WITH_POSTGRES=migrated tools/with-postgres.sh cargo test --package authority --package server \
-		--test all -- crowd_at_ of_64_ one_request_64_times
+		--test all -- concurrent_creations_at_ of_64_ one_request_64_times
 
 drill-revocation: build ## Verify revoked tokens a million times while servers are stopped, cut off and killed
 	@tools/setup.sh postgres

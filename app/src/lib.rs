@@ -15,7 +15,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "a component owns its properties")]
 #![cfg_attr(
     feature = "ssr",
-    expect(clippy::result_large_err, reason = "a problem is made once per failed request")
+    expect(clippy::result_large_err, reason = "one problem is created per failed request")
 )]
 
 pub mod app;

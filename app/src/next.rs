@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn escaped_text_cannot_leave_its_field() {
+    fn escaped_text_cannot_break_out_of_its_field() {
         assert_eq!(escape("/a?b=c&d=é#f"), "/a%3Fb%3Dc%26d%3D%C3%A9%23f");
     }
 }

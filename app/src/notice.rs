@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn cookie_of_other_writing_is_nothing() {
+    fn malformed_cookie_is_ignored() {
         for value in ["", "zz", "7b", "é", "7", "+1"] {
             assert_eq!(Notice::from_cookie(value), None, "{value}");
         }

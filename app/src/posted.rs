@@ -49,7 +49,7 @@ pub struct Minted {
 /// The result of a post that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "there is one per post, and it is moved once")]
+#[expect(clippy::large_enum_variant, reason = "one exists per post and is moved once")]
 pub enum Outcome {
     /// Open another page.
     Redirect {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn redirect_is_written_as_the_browser_reads_it() {
+    fn redirect_is_serialised_as_the_browser_expects() {
         let outcome = Outcome::Redirect { location: "/workspaces".into() };
         let json = serde_json::to_value(&outcome).unwrap();
         assert_eq!(json, serde_json::json!({"outcome": "redirect", "location": "/workspaces"}));

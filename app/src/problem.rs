@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn problem_survives_the_way_to_the_browser() {
+    fn problem_survives_serialisation_for_the_browser() {
         let mut problem = Problem::new(ProblemCode::NotFound, "Workspace not found.");
         problem.request_id = Some("r-1".into());
         let error = ConsoleError(problem);
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_cannot_be_read_are_the_callers_fault() {
+    fn unreadable_arguments_are_a_malformed_request() {
         let error = ConsoleError::de("<html>".into());
         assert_eq!(error.0.code, ProblemCode::MalformedRequest);
     }

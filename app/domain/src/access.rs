@@ -275,7 +275,8 @@ impl TokenReach {
 mod tests {
     use super::*;
 
-    fn every_standing() -> impl Iterator<Item = (InstanceRole, Option<WorkspaceRole>, bool)> {
+    fn every_role_combination() -> impl Iterator<Item = (InstanceRole, Option<WorkspaceRole>, bool)>
+    {
         InstanceRole::ALL.iter().flat_map(|instance| {
             let roles = WorkspaceRole::ALL.iter().map(|role| Some(*role)).chain([None]);
             roles.flat_map(|role| [false, true].map(|self_service| (*instance, role, self_service)))
@@ -284,7 +285,7 @@ mod tests {
 
     #[test]
     fn only_administrators_write_all_tokens_and_viewers_read_them() {
-        for (instance, workspace, self_service) in every_standing() {
+        for (instance, workspace, self_service) in every_role_combination() {
             let administrator = matches!(instance, InstanceRole::Owner | InstanceRole::Admin)
                 || workspace == Some(WorkspaceRole::Admin);
             let permissions = Permissions::of_user(instance, workspace, self_service);
@@ -305,7 +306,7 @@ mod tests {
 
     #[test]
     fn members_manage_their_own_tokens_only_in_self_service() {
-        for (instance, workspace, self_service) in every_standing() {
+        for (instance, workspace, self_service) in every_role_combination() {
             let permissions = Permissions::of_user(instance, workspace, self_service);
             let own = permissions.on_own_tokens();
             let expected = permissions.allows(Permission::TokensWrite)
@@ -316,8 +317,8 @@ mod tests {
     }
 
     #[test]
-    fn reach_is_what_lists_and_changes_allow() {
-        for (instance, workspace, self_service) in every_standing() {
+    fn token_reach_follows_the_permissions() {
+        for (instance, workspace, self_service) in every_role_combination() {
             let all = Permissions::of_user(instance, workspace, self_service);
             let own = all.on_own_tokens();
             let reach = TokenReach::of(all, own);
@@ -351,12 +352,12 @@ mod tests {
     }
 
     #[test]
-    fn stranger_may_do_nothing() {
+    fn non_member_has_no_permissions() {
         assert!(Permissions::of_user(InstanceRole::Member, None, true).is_empty());
     }
 
     #[test]
-    fn scopes_are_those_that_let_a_user_do_something() {
+    fn scopes_follow_the_permissions_of_the_role() {
         let of = |role| Permissions::of_user(InstanceRole::Member, Some(role), true);
         assert_eq!(of(WorkspaceRole::Verifier).scopes(), ["verify"]);
         assert_eq!(of(WorkspaceRole::Member).scopes(), [""; 0]);
@@ -367,13 +368,13 @@ mod tests {
     }
 
     #[test]
-    fn unknown_scope_gives_nothing() {
+    fn unknown_scope_grants_no_permission() {
         let scopes = ["rivers:read".parse().unwrap(), "tokens".parse().unwrap()];
         assert!(Permissions::of_scopes(&scopes).is_empty());
     }
 
     #[test]
-    fn no_scope_reaches_the_instance() {
+    fn no_scope_grants_instance_permissions() {
         let all = ["tokens:read", "tokens:write", "verify", "workspaces:write", "policy:write"]
             .map(|name| name.parse().unwrap());
         assert!(!Permissions::of_scopes(&all).allows(Permission::InstanceWrite));

@@ -28,7 +28,7 @@ impl Bounds {
     pub fn beyond(&self, others: &Self) -> Vec<FieldError> {
         let mut errors = Vec::new();
         if ends_later(self.expires_at, others.expires_at) {
-            let message = "must not be later than the expiration of the calling token";
+            let message = "must not be later than the expiry of the calling token";
             errors.push(FieldError::new("expires_at", message));
         }
         if !addresses_within(&self.ip_allow, &others.ip_allow) {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wider_bound_is_named_and_no_bound_is_the_widest() {
+    fn every_wider_bound_is_reported_and_no_bound_is_the_widest() {
         let narrow = bounds(Some(1), &["10.0.0.0/8"], Some((5, 3_600)));
         let free = Bounds::default();
         assert_eq!(beyond(&free, &narrow), ["expires_at", "ip_allow", "rate_limit"]);
@@ -171,7 +171,7 @@ mod tests {
             let errors = own.beyond_of_secret(&narrow);
             errors.into_iter().map(|error| error.field).collect::<Vec<_>>()
         };
-        assert_eq!(of_secret(&free), ["ip_allow", "rate_limit"], "the end does not matter");
+        assert_eq!(of_secret(&free), ["ip_allow", "rate_limit"], "the expiry does not matter");
         assert_eq!(of_secret(&Bounds { expires_at: None, ..narrow.clone() }), [""; 0]);
     }
 
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn rate_is_compared_at_once_and_in_the_long_run() {
+    fn rate_limits_are_compared_by_burst_and_sustained_rate() {
         let other = bounds(None, &[], Some((60, 60)));
         for (rate, within) in [
             ((60, 60), true),

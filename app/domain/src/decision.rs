@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_has_every_code_at_its_place() {
+    fn all_lists_every_code_in_order() {
         for (place, code) in DecisionCode::ALL.into_iter().enumerate() {
             assert_eq!(code as usize, place, "{code:?}");
         }

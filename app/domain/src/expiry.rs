@@ -15,7 +15,7 @@ use crate::{
 /// The lifetimes that the console offers, in days.
 pub const CHOICES_DAYS: [i64; 7] = [7, 30, 60, 90, 180, 270, 365];
 
-/// The expiry that the creator of a token asks for.
+/// The expiry that the creator of a token chooses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExpiryChoice {
     /// The default of the policy.
@@ -25,9 +25,9 @@ pub enum ExpiryChoice {
     Never,
     /// This many seconds from now.
     In(i64),
-    /// At this moment.
+    /// At this time.
     At(OffsetDateTime),
-    /// At this moment, which may have passed: the caller may want a token that has expired.
+    /// At this time, which may have passed: the caller may want a token that has expired.
     /// [`parse`] never returns this choice; a surface that accepts it constructs it itself.
     Exactly(OffsetDateTime),
 }
@@ -46,12 +46,12 @@ pub enum ExpiryError {
         "must not be later than {latest}: tokens of this workspace expire after at most {days} days"
     )]
     TooLate {
-        /// The latest moment that is allowed, in RFC 3339 form.
+        /// The latest expiry that is allowed, in RFC 3339 form.
         latest: String,
         /// The maximum lifetime, in whole days.
         days: i64,
     },
-    /// The moment is outside the calendar.
+    /// The time is outside the calendar.
     #[error("is out of range")]
     OutOfRange,
     /// The text has none of the forms that [`parse`] accepts.
@@ -100,7 +100,7 @@ impl ExpiryChoice {
         }
     }
 
-    /// Returns the moment that is explicitly asked for, regardless of the policy.
+    /// Returns the expiry that was explicitly chosen, regardless of the policy.
     pub(crate) fn moment(self, now: OffsetDateTime) -> Result<OffsetDateTime, ExpiryError> {
         let end = match self {
             Self::In(seconds) => now.checked_add(Duration::seconds(seconds)),
@@ -117,7 +117,7 @@ fn in_calendar(moment: OffsetDateTime) -> Result<OffsetDateTime, ExpiryError> {
 }
 
 /// Parses text that a person types or a form sends: `default` or an empty text, `never`, `30d`,
-/// `12h`, `2027-08-18` (the end of that day, UTC) or an RFC 3339 moment.
+/// `12h`, `2027-08-18` (the end of that day, UTC) or an RFC 3339 time.
 pub fn parse(text: &str) -> Result<ExpiryChoice, ExpiryError> {
     let text = text.trim();
     match text {
@@ -155,7 +155,7 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-01-02 00:00 UTC);
 
     #[test]
-    fn texts_mean_what_they_say() {
+    fn expiry_texts_are_parsed() {
         assert_eq!(parse(""), Ok(ExpiryChoice::Default));
         assert_eq!(parse("never"), Ok(ExpiryChoice::Never));
         assert_eq!(parse("30d"), Ok(ExpiryChoice::In(30 * DAY_S)));
@@ -172,13 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn past_end_is_refused() {
+    fn past_expiry_is_refused() {
         let choice = ExpiryChoice::At(NOW);
         assert_eq!(choice.resolve(&Policy::default(), NOW), Err(ExpiryError::Past));
     }
 
     #[test]
-    fn end_beyond_policy_names_the_latest_moment() {
+    fn expiry_beyond_policy_names_the_latest_possible_time() {
         let policy = Policy { max_ttl_s: Some(270 * DAY_S), ..Policy::default() };
         let error = ExpiryChoice::In(271 * DAY_S).resolve(&policy, NOW).unwrap_err();
         assert_eq!(
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn end_that_has_passed_is_one_only_where_exactly_that_is_wanted() {
+    fn past_expiry_is_accepted_only_as_an_exact_choice() {
         let policy =
             Policy { max_ttl_s: Some(270 * DAY_S), allow_never: false, ..Policy::default() };
         let past = datetime!(2024-09-13 13:54:06 UTC);
@@ -201,13 +201,13 @@ mod tests {
         assert_eq!(ExpiryChoice::Exactly(past).resolve(&policy, NOW), Ok(Some(past)));
         assert_eq!(ExpiryChoice::Exactly(NOW).resolve(&policy, NOW), Ok(Some(NOW)));
         let late = ExpiryChoice::Exactly(NOW + Duration::days(271)).resolve(&policy, NOW);
-        assert!(matches!(late, Err(ExpiryError::TooLate { .. })), "policy binds it all the same");
+        assert!(matches!(late, Err(ExpiryError::TooLate { .. })), "the policy still applies");
         let year_0 = ExpiryChoice::Exactly(datetime!(0000-01-01 00:00 UTC));
         assert_eq!(year_0.resolve(&policy, NOW), Err(ExpiryError::OutOfRange));
     }
 
     #[test]
-    fn moved_end_counts_from_the_secrets_beginning() {
+    fn changed_expiry_is_limited_from_the_secrets_creation() {
         let policy = Policy { max_ttl_s: Some(30 * DAY_S), ..Policy::default() };
         let made_at = NOW - Duration::days(20);
         let resolve = |choice: ExpiryChoice| choice.resolve_since(&policy, NOW, made_at);
@@ -224,14 +224,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parsing_any_text_never_panics_nor_does_resolving(text in any::<String>()) {
+        fn parsing_and_resolving_any_text_never_panics(text in any::<String>()) {
             if let Ok(choice) = parse(&text) {
                 let _ = choice.resolve(&Policy::default(), NOW);
             }
         }
 
         #[test]
-        fn resolved_end_obeys_policy(seconds in any::<i64>(), longest in 1i64..1_000_000_000) {
+        fn resolved_expiry_obeys_policy(seconds in any::<i64>(), longest in 1i64..1_000_000_000) {
             let policy = Policy { max_ttl_s: Some(longest), ..Policy::default() };
             if let Ok(end) = ExpiryChoice::In(seconds).resolve(&policy, NOW) {
                 let end = end.unwrap();

@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_a_star_a_beginning_or_a_name() {
+    fn pattern_is_a_star_a_prefix_or_a_name() {
         for good in [
             "*",
             "rivers:*",
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn role_gives_grants_where_no_patterns_are_set() {
+    fn role_determines_grants_unless_patterns_are_set() {
         use WorkspaceRole::{Admin, Member, Verifier, Viewer};
         let of = |role| Grants::of(InstanceRole::Member, role, None);
         assert_eq!(of(Some(Admin)), Grants::All);
@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn token_keeps_what_its_user_may_grant() {
+    fn token_keeps_the_scopes_that_its_owner_may_grant() {
         let all = ["rivers:read", "rivers:write", "teams:read", "verify"];
         assert_eq!(left(&Grants::All, &all), all);
         assert_eq!(left(&patterns(&["*"]), &all), all);
@@ -483,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn pattern_with_an_audience_says_nothing_of_others() {
+    fn pattern_with_an_audience_has_no_effect_in_others() {
         let rights = patterns(&["vault/tokens:*", "vault/x", "tessera/verify", "a:b"]).rights(&[
             KnownScope {
                 audience: slug("tessera"),
@@ -519,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn within_is_a_smaller_set_whatever_scopes_there_are() {
+    fn is_within_means_a_subset_for_any_catalogue() {
         for (small, large) in [
             (patterns(&["rivers:read"]), patterns(&["rivers:*"])),
             (patterns(&["rivers:*"]), patterns(&["*"])),
@@ -567,7 +567,7 @@ mod tests {
     /// Each of these scopes is compared with each pattern, and most of a pattern has
     /// to be examined.
     #[test]
-    fn cutting_takes_no_more_steps_than_it_has_and_what_is_not_compared_is_not_left() {
+    fn cutting_stays_within_its_steps_and_drops_uncompared_scopes() {
         let hard: Vec<String> = (0..GRANTS_MAX)
             .map(|number| format!("default/table://*{}x{number}*", "a".repeat(200)))
             .chain(["default/table://~**".to_owned()])
@@ -596,7 +596,7 @@ mod tests {
         }
 
         #[test]
-        fn cutting_never_adds_and_narrower_grants_leave_less(one in any_grants(), other in any_grants()) {
+        fn cutting_never_adds_scopes_and_narrower_grants_leave_fewer(one in any_grants(), other in any_grants()) {
             let all: Vec<ScopeName> = known().into_iter().map(|scope| scope.name).collect();
             let left = |grants: &Grants| {
                 let rights = grants.rights(&known());

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn name_of_tessera_and_another_audience_is_not_held_in_tessera() {
+    fn scope_declared_by_tessera_and_another_audience_is_ambiguous() {
         let read = read(&["tessera", "vault"], &["tokens:write", "verify", "a:read"]);
         let json = serde_json::to_value(&read.held).unwrap();
         assert_eq!(json, serde_json::json!({"tessera": ["verify"], "vault": ["tokens:write"]}));
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn as_much_as_fits_is_no_excess_and_older_tokens_keep_what_they_hold() {
+    fn excess_begins_above_the_limit_or_above_what_the_token_already_holds() {
         let extent = |scopes, bytes| Extent { scopes, bytes };
         let none = Extent::default();
         assert_eq!(extent(HELD_MAX, HELD_BYTES_MAX).excess(none), None);
@@ -337,7 +337,7 @@ mod tests {
         }
 
         #[test]
-        fn flat_lists_give_declared_pairs_and_lose_nothing_silently(
+        fn flat_lists_become_declared_pairs_and_every_other_scope_is_reported(
             audiences in subsequence(AUDIENCES.to_vec(), 0..=3),
             scopes in subsequence(SCOPES.to_vec(), 0..=4),
         ) {

@@ -290,13 +290,13 @@ mod tests {
     }
 
     #[test]
-    fn token_name_of_10_000_characters_says_how_long_it_may_be() {
+    fn token_name_of_10_000_characters_is_refused_with_the_limit() {
         let error = "x".repeat(10_000).parse::<TokenName>().unwrap_err();
         assert_eq!(error.to_string(), "must have at most 128 characters; this has 10000");
     }
 
     #[test]
-    fn slug_of_child_and_parent_is_one_slug() {
+    fn slug_may_contain_an_at_sign() {
         assert!("child@parent".parse::<Slug>().is_ok());
         for bad in ["", "@", "a@", "@b", "a@b@c", "A", "a b", "-a", "a/b", "../x", "é"] {
             assert!(bad.parse::<Slug>().is_err(), "{bad}");
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn email_is_lower_cased_and_outlined() {
+    fn email_is_lower_cased_and_checked() {
         assert_eq!(" Ada@Example.COM ".parse::<Email>().unwrap().as_ref(), "ada@example.com");
         for bad in ["ada", "@x", "a@", "a b@x", "a@b..c", "a@-b", "a\0@b"] {
             assert!(bad.parse::<Email>().is_err(), "{bad}");
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_look_the_same_are_the_same() {
+    fn email_addresses_that_look_the_same_are_equal() {
         let composed: Email = "zo\u{e9}@example.com".parse().unwrap();
         assert_eq!("ZOE\u{301}@example.com".parse::<Email>().unwrap(), composed);
         for hidden in ['\u{200B}', '\u{200D}', '\u{AD}', '\u{2060}', '\u{FE0F}', '\u{E0041}'] {
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_version_0_1_are_read_as_they_were_kept_and_as_they_look() {
+    fn email_addresses_of_version_0_1_are_read_in_stored_and_normalised_form() {
         for kept in
             ["zoe\u{301}@example.com", "zo\u{e9}\u{200B}@example.com", "Zo\u{e9}@example.com"]
         {
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn name_needs_a_character_that_can_be_seen() {
+    fn name_without_a_visible_character_is_refused() {
         for hidden in ["\u{200B}", "\u{2800}", "\u{3164} \u{AD}", "\u{200D}\u{FE0F}"] {
             assert!(matches!(hidden.parse::<DisplayName>(), Err(NameError::Form(_))), "{hidden:?}");
             assert!(matches!(hidden.parse::<TokenName>(), Err(NameError::Form(_))), "{hidden:?}");

@@ -85,7 +85,7 @@ choice!(
 
 /// The rules in force. `None` means that there is no such rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each one is a rule of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each one is a separate rule")]
 pub struct Policy {
     /// The maximum number of tokens at a time; deleted ones do not count.
     pub max_tokens: Option<i64>,
@@ -354,7 +354,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn default_is_no_rule_and_standard_holds_where_nobody_sets_one() {
+    fn unset_rules_fall_back_to_the_default_policy() {
         let none = PolicyRules::default();
         assert_eq!(Policy::in_force(&none, &none), Policy::default());
         let open = PolicyRules {
@@ -369,7 +369,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn choices_survive_their_names() {
+    fn choices_survive_a_round_trip_through_their_names() {
         for reveal in Reveal::ALL {
             assert_eq!(reveal.as_str().parse(), Ok(*reveal));
         }

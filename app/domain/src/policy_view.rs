@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn each_reason_is_told() {
+    fn every_misfit_is_reported() {
         let strict = Policy {
             max_ttl_s: Some(30 * DAY_S),
             allow_never: false,
@@ -306,7 +306,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rule_that_nobody_sets_is_the_default_or_cut_by_another(above in any_rules(), below in any_rules()) {
+        fn rule_with_the_source_default_is_unset_and_has_its_default(above in any_rules(), below in any_rules()) {
             for (rule, source) in sources(&above, &below) {
                 if source == Source::Default {
                     prop_assert!(!rule.is_set(&above) && !rule.is_set(&below));
@@ -316,7 +316,7 @@ mod tests {
         }
 
         #[test]
-        fn what_fits_a_narrower_policy_fits_the_wider_one(
+        fn token_that_fits_a_narrower_policy_fits_the_wider_one(
             above in any_rules(), below in any_rules(), days in proptest::option::of(1i64..600),
             recoverable in any::<bool>(), name_repeats in any::<bool>(),
         ) {

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_as_people_write_them() {
+    fn preset_names_and_titles_are_parsed() {
         for preset in Preset::ALL {
             assert_eq!(preset.as_str().parse(), Ok(preset));
             assert_eq!(preset.title().parse(), Ok(preset));
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn presets_do_what_their_products_do() {
+    fn presets_match_their_products() {
         assert_eq!(alone(Preset::Standard), Policy::default());
         let rivery = alone(Preset::Rivery);
         assert!(rivery.unique_names && !rivery.self_service && rivery.reveal == Reveal::Once);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn preset_of_a_workspace_works_where_the_instance_sets_nothing() {
+    fn workspace_preset_applies_if_the_instance_sets_no_rules() {
         for preset in Preset::ALL {
             let below = Policy::in_force(&PolicyRules::default(), &preset.rules());
             assert_eq!(below, alone(preset), "{preset}");

@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answer_lists_only_so_many_errors_and_says_how_many_there_are() {
+    fn problem_lists_a_limited_number_of_errors_and_counts_the_others() {
         let errors = |count: usize| vec![FieldError::new("a", "is wrong"); count];
         for count in [0, 1, ERRORS_MAX, ERRORS_MAX + 1] {
             assert_eq!(FieldError::few(&errors(count)), errors(count));

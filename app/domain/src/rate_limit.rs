@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_read_with_its_unit() {
+    fn text_is_parsed_with_its_unit() {
         for (text, limit, window_s) in [
             ("600/60s", 600, 60),
             (" 600/1m ", 600, 60),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_counted_is_refused_with_its_reason() {
+    fn invalid_rate_limit_is_refused_with_the_reason() {
         for text in [
             "",
             "600",
@@ -180,12 +180,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_never_panics(text in any::<String>()) {
+        fn parsing_any_text_never_panics(text in any::<String>()) {
             let _ = text.parse::<RateLimit>();
         }
 
         #[test]
-        fn every_limit_is_read_as_it_is_written(
+        fn every_limit_survives_a_round_trip(
             limit in 1..=LIMIT_MAX, window_s in 1..=WINDOW_S_MAX,
         ) {
             let rate = RateLimit::new(limit, window_s).unwrap();

@@ -33,8 +33,8 @@ pub struct Replica {
     pub live: bool,
     /// The number of changes made on this server since it started that narrow access.
     pub revocations: i64,
-    /// The median time, in microseconds, from such a change until every server had stopped deciding
-    /// by the old state. `None` if there were no such changes.
+    /// The median time, in microseconds, from such a change until no server used the old state any
+    /// more. `None` if there were no such changes.
     pub revocation_p50_us: Option<i64>,
     /// The 99th percentile of that time, in microseconds.
     pub revocation_p99_us: Option<i64>,
@@ -65,7 +65,7 @@ impl ReplicaState {
 }
 
 impl Replica {
-    /// Returns the server's state at this moment.
+    /// Returns the server's state at this time.
     pub fn state(&self, now: OffsetDateTime) -> ReplicaState {
         if self.live {
             ReplicaState::Live

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_role_survives_its_name() {
+    fn every_role_survives_a_round_trip_through_its_name() {
         for role in InstanceRole::ALL {
             assert_eq!(role.as_str().parse(), Ok(*role));
         }

@@ -12,7 +12,7 @@ use crate::{
 /// The last second that RFC 3339 can represent.
 const LAST: OffsetDateTime = datetime!(9999-12-31 23:59:59 UTC);
 
-/// How long the replaced secret continues to work. By default it stops working at once.
+/// How long the replaced secret continues to work. By default it stops working immediately.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Grace {
     /// The number of seconds that it continues to work.
@@ -37,7 +37,7 @@ pub struct Before {
 
 impl Before {
     /// Returns the lifetime of the current secret; `None` if the token never expires or
-    /// expired at once.
+    /// expired immediately.
     pub fn lifetime(&self) -> Option<Duration> {
         self.ends_at.map(|end| end - self.made_at).filter(|lifetime| lifetime.is_positive())
     }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn current_secret_becomes_the_older_one_for_the_grace() {
+    fn current_secret_keeps_working_during_the_grace() {
         let used = before(true, false);
         for (grace, expected) in [
             (Grace::default(), hand_over(NOW, false)),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn unused_current_secret_is_replaced_and_the_older_one_stays() {
+    fn unused_current_secret_is_replaced_and_the_older_secret_stays() {
         for grace in [Grace::default(), Grace { seconds: Some(60), until_first_use: true }] {
             assert_eq!(grace.succession(&before(false, true), LONGEST, NOW), Succession::Replace);
         }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn grace_ends_with_the_token_and_revives_nothing() {
+    fn grace_ends_with_the_token_and_does_not_revive_an_expired_one() {
         let grace = Grace { seconds: Some(7 * DAY_S), until_first_use: true };
         let soon = Before { ends_at: Some(NOW + Duration::hours(1)), ..before(true, false) };
         assert_eq!(
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn renewed_token_lives_as_long_as_before_within_policy() {
+    fn renewed_token_keeps_its_lifetime_within_policy() {
         let free = Policy::default();
         let bound = Policy { max_ttl_s: Some(30 * DAY_S), allow_never: false, ..Policy::default() };
         let ending = Policy { allow_never: false, ..Policy::default() };

@@ -63,7 +63,7 @@ fn within(inner: &[u64], outer: &[u64]) -> bool {
 }
 
 #[test]
-fn every_short_pattern_covers_exactly_what_it_should() {
+fn every_short_pattern_covers_exactly_the_patterns_that_it_includes() {
     let patterns = words("a.?*", 4);
     let languages: Vec<_> = patterns.iter().map(|pattern| language(pattern)).collect();
     for (held, outer) in patterns.iter().zip(&languages) {
@@ -141,7 +141,7 @@ fn table_of_covering() {
 }
 
 #[test]
-fn hard_patterns_end_soon_and_long_ones_stand_for_nothing() {
+fn hard_patterns_finish_soon_and_overlong_patterns_match_nothing() {
     let long = |part: &str| format!("a://{}", part.repeat(500 / part.len()));
     let texts = ["a", "ab", "a.", ".", "aab.", "aaaaaaaaab"].map(long);
     let patterns =
@@ -174,7 +174,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
-    fn longer_patterns_cover_exactly_what_they_should(held in patterns(7), required in patterns(5)) {
+    fn longer_patterns_cover_exactly_the_patterns_that_they_include(held in patterns(7), required in patterns(5)) {
         // The texts are too short to distinguish some long patterns; then only one direction holds.
         let included = within(&language(&required), &language(&held));
         let covered = covers(&held, &required);
@@ -186,7 +186,7 @@ proptest! {
     }
 
     #[test]
-    fn pattern_made_narrower_is_covered(held in patterns(12), choices in prop::collection::vec(0..4_usize, 40)) {
+    fn narrowed_pattern_is_covered(held in patterns(12), choices in prop::collection::vec(0..4_usize, 40)) {
         // Replaces every wildcard by something that it matches, in many ways.
         let mut narrower = String::new();
         let mut choices = choices.into_iter().cycle();
@@ -206,7 +206,7 @@ proptest! {
     }
 
     #[test]
-    fn matching_is_what_the_definition_says(pattern in patterns(10), text in "[ab.]{0,12}") {
+    fn matching_follows_the_definition(pattern in patterns(10), text in "[ab.]{0,12}") {
         prop_assert_eq!(matches(&pattern, &text), slow(pattern.as_bytes(), text.as_bytes()));
         prop_assert_eq!(covers(&pattern, &text), matches(&pattern, &text));
     }
@@ -221,7 +221,7 @@ proptest! {
     /// However hard the patterns are, a comparison takes a step for every position that it
     /// examines, and finds no more with fewer steps.
     #[test]
-    fn work_of_a_comparison_is_counted(held in patterns(60), required in patterns(60)) {
+    fn comparison_counts_its_steps(held in patterns(60), required in patterns(60)) {
         let (before, mut steps) = (looked_at(), Steps::new(COVERS_STEPS));
         let covered = covers_within(&held, &required, &mut steps);
         let taken = COVERS_STEPS - steps.left();

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_at_their_limits_are_kept_and_beyond_them_refused() {
+    fn tags_at_the_limits_are_accepted_and_beyond_them_refused() {
         let (key, value) = ("é".repeat(TAG_KEY_MAX), "é".repeat(TAG_VALUE_MAX));
         assert!(tags(&[(&key, &value), ("team", "")]).is_ok());
         assert_eq!(tags(&[(&format!("{key}x"), "")]), Err(TagsError::Key));
@@ -110,7 +110,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_tags_are_refused_or_come_back_as_they_were(
+        fn any_tags_are_refused_or_survive_a_round_trip(
             pairs in proptest::collection::btree_map(any::<String>(), any::<String>(), 0..5),
         ) {
             if let Ok(tags) = Tags::try_from(pairs.clone()) {

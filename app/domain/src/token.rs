@@ -91,7 +91,7 @@ impl std::str::FromStr for TokenState {
     }
 }
 
-/// The standing in which a token was disabled or expired.
+/// The standing of the caller who disabled or expired a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
@@ -122,7 +122,7 @@ impl Standing {
 pub struct Stop {
     /// The user; `None` for the command line or the policy.
     pub user: Option<UserSummary>,
-    /// The standing in which it was done.
+    /// The standing of the caller towards the token's owner.
     pub standing: Standing,
 }
 
@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn state_follows_its_table() {
+    fn state_follows_from_expiry_start_and_switch() {
         let now = datetime!(2026-01-02 00:00 UTC);
         let past = Some(datetime!(2026-01-01 00:00 UTC));
         let future = Some(datetime!(2026-01-03 00:00 UTC));

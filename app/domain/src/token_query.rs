@@ -68,13 +68,13 @@ pub struct TokenQuery {
     pub state: Option<TokenState>,
     /// Only tokens whose name, hint or owner contains this text, ignoring case.
     pub q: String,
-    /// Only tokens that were created before this moment and have not been used since.
+    /// Only tokens that were created before this time and have not been used since.
     #[serde(default, with = "crate::moments::option")]
     pub unused_since: Option<OffsetDateTime>,
     /// Only tokens that were never used.
     #[serde(default)]
     pub never_used: bool,
-    /// Only tokens that expire before this moment, including those that have expired already.
+    /// Only tokens that expire before this time, including those that have expired already.
     #[serde(default, with = "crate::moments::option")]
     pub expires_before: Option<OffsetDateTime>,
     /// Only tokens of this owner: e-mail address or id.

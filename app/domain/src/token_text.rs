@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn text_without_the_form_is_malformed() {
+    fn text_of_another_form_is_malformed() {
         for text in ["", "tsr", "tsr_", "Bearer x", "_abcdefghijklmnopqrstuvwxyz0123456789", "é"] {
             assert_eq!(check(text), Err(Malformed::Form), "{text}");
         }
@@ -122,7 +122,7 @@ mod tests {
         }
 
         #[test]
-        fn every_single_typing_error_is_found(
+        fn every_single_typing_error_is_detected(
             prefix in "[a-z][a-z0-9]{0,15}",
             random in "[0-9A-Za-z]{30}",
             position in 0usize..36,

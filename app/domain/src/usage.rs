@@ -60,7 +60,7 @@ impl TokenUsage {
     }
 }
 
-/// Returns the beginning of the hour that contains this moment, in UTC.
+/// Returns the beginning of the hour that contains this time, in UTC.
 pub fn hour_of(moment: OffsetDateTime) -> OffsetDateTime {
     let seconds = moment.unix_timestamp();
     OffsetDateTime::from_unix_timestamp(seconds - seconds.rem_euclid(3_600)).unwrap_or(moment)
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_hour_has_its_place() {
+    fn counts_are_added_to_their_hour() {
         let from = datetime!(2026-01-02 10:00 UTC);
         let mut usage = TokenUsage::none(TokenId(Uuid::nil()), from, 3);
         usage.add(datetime!(2026-01-02 10:00 UTC), 1, 0);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn hour_begins_on_the_hour_wherever_one_is() {
+    fn hour_begins_on_the_hour_in_utc() {
         let hour = datetime!(2026-01-02 12:00 UTC);
         assert_eq!(hour_of(datetime!(2026-01-02 12:59:59.9 UTC)), hour);
         assert_eq!(hour_of(datetime!(2026-01-02 14:30 +1:45)), hour);

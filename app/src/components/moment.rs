@@ -118,7 +118,7 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-01-02 12:00 UTC);
 
     #[test]
-    fn distance_is_told_in_the_unit_that_fits() {
+    fn distance_is_shown_in_the_unit_that_fits() {
         for (seconds, text) in [
             (0, "just now"),
             (10, "in a moment"),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn moment_of_another_zone_is_told_in_utc() {
+    fn time_of_another_zone_is_shown_in_utc() {
         let at = datetime!(2026-01-02 01:30 +02:00);
         assert_eq!(exact(at), "1 Jan 2026, 23:30 UTC");
         assert_eq!(in_two_lines(&exact(at)), "1\u{a0}Jan\u{a0}2026, 23:30\u{a0}UTC");

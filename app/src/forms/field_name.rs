@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn field_without_a_label_is_spoken_by_its_name() {
+    fn field_without_a_label_is_called_by_its_name() {
         assert_eq!(spoken("expires_at"), "Expires at");
         assert_eq!(spoken(""), "");
     }

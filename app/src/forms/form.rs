@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waiting_time_is_told_in_the_unit_that_fits() {
+    fn waiting_time_is_shown_in_the_unit_that_fits() {
         assert_eq!(try_again(1), "Try again in a second.");
         assert_eq!(try_again(30), "Try again in 30 seconds.");
         assert_eq!(try_again(91), "Try again in 2 minutes.");

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_cannot_leave_its_text_area() {
+    fn text_cannot_break_out_of_its_text_area() {
         assert_eq!(
             content("</textarea><script>x</script> &amp;", true),
             "\n&lt;/textarea&gt;&lt;script&gt;x&lt;/script&gt; &amp;amp;"

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heading_cannot_end_the_documents_title() {
+    fn heading_cannot_close_the_title_element() {
         assert_eq!(
             document_title("</title><script>&".to_owned()),
             "&lt;/title&gt;&lt;script&gt;&amp; · Tessera"

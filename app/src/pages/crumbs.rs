@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn every_page_has_its_way() {
+    fn every_page_has_its_breadcrumbs() {
         for (path, names) in [
             ("/workspaces", "Workspaces"),
             ("/workspaces/", "Workspaces"),
@@ -120,14 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn last_step_is_no_link() {
+    fn last_crumb_is_not_a_link() {
         let crumbs = of("/workspaces/w/settings/tokens", None);
         assert!(crumbs.last().is_some_and(|crumb| crumb.href.is_none()));
         assert_eq!(crumbs[1].href.as_deref(), Some("/workspaces/w"));
     }
 
     #[test]
-    fn workspace_is_the_second_segment() {
+    fn workspace_is_the_second_path_segment() {
         assert_eq!(workspace_of("/workspaces"), None);
         assert_eq!(workspace_of("/instance/x"), None);
         assert_eq!(workspace_of("/workspaces/a%40b/settings").as_deref(), Some("a@b"));

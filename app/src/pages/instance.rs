@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_told_in_their_largest_units() {
+    fn times_are_shown_in_their_largest_units() {
         for (seconds, text) in [
             (-5, "0 seconds"),
             (0, "0 seconds"),

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_told_once_each_and_ids_are_not() {
+    fn each_field_is_shown_once_and_ids_are_not_shown() {
         let values = [
             ("creation_key", "0193a5b0-0000-7000-8000-000000000000"),
             ("name", "ci"),

@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lifetime_is_told_in_the_unit_that_fits() {
+    fn lifetime_is_shown_in_the_unit_that_fits() {
         assert_eq!(lifetime(90 * DAY_S), "90 days");
         assert_eq!(lifetime(DAY_S), "1 day");
         assert_eq!(lifetime(7_200), "2 hours");

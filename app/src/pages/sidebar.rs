@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn initials_are_those_of_two_words() {
+    fn initials_are_taken_from_two_words() {
         assert_eq!(initials("Workspace 1"), "W1");
         assert_eq!(initials("ada"), "A");
         assert_eq!(initials("  “Customer” platform of Acme"), "CP");

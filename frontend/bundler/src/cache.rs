@@ -68,13 +68,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hash_of_other_pieces_differs() {
+    fn hash_depends_on_how_content_is_split() {
         assert_ne!(hash(&[b"ab", b"c"]), hash(&[b"a", b"bc"]));
         assert_eq!(hash(&[b"ab"]).len(), 64);
     }
 
     #[test]
-    fn result_is_made_once_and_pruned_when_unused() {
+    fn result_is_computed_once_and_pruned_when_unused() {
         let folder = tempfile::tempdir().unwrap();
         let open = || Cache::open(folder.path().to_owned()).unwrap();
 
@@ -83,7 +83,7 @@ mod tests {
         first.prune().unwrap();
 
         let mut second = open();
-        assert_eq!(second.get("k", || panic!("made again")).unwrap(), b"v");
+        assert_eq!(second.get("k", || panic!("computed again")).unwrap(), b"v");
         second.prune().unwrap();
 
         open().prune().unwrap();

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compressed_content_comes_back() {
+    fn compressed_content_survives_a_round_trip() {
         let content = b"tessera ".repeat(100);
 
         let mut from_brotli = Vec::new();
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_left_alone() {
+    fn pictures_are_not_compressed() {
         assert!(is_compressible("favicon.svg"));
         assert!(!is_compressible("favicon.ico"));
     }

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn unchanged_site_is_left_alone() {
+    fn unchanged_site_is_not_rewritten() {
         let folder = tempfile::tempdir().unwrap();
         let root = root(folder.path());
         assert!(site("a{}").install(&root).unwrap());
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn hashed_name_keeps_stem_and_ending() {
+    fn hashed_name_keeps_stem_and_extension() {
         let mut site = Site::default();
         site.add_hashed("js", "frontend.js", b"1".to_vec());
         let (path, _) = site.files().next().unwrap();

@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn faulty_style_sheet_is_an_error_with_its_place() {
+    fn faulty_style_sheet_is_reported_with_its_position() {
         let folder = tempfile::tempdir().unwrap();
         let main = folder.path().join("main.css");
         fs::write(&main, "a { color: red;\n\n} }").unwrap();

@@ -66,7 +66,7 @@ fn compile(root: &Root, mode: Mode) -> Result<PathBuf> {
         bail!("the crate `frontend` does not compile for wasm32-unknown-unknown");
     }
     artifact(&String::from_utf8_lossy(&output.stdout))
-        .context("cargo told of no WebAssembly of the crate `frontend`")
+        .context("cargo reported no WebAssembly file of the crate `frontend`")
 }
 
 /// Returns flags that shorten the paths of source files in panic messages. Browsers then don't load
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn artifact_is_found_among_other_messages() {
+    fn artifact_is_found_among_other_cargo_messages() {
         let messages = concat!(
             r#"{"reason":"compiler-artifact","target":{"name":"app"},"filenames":["/t/libapp.rlib"]}"#,
             "\nnot json\n",

@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_has_a_number_of_its_own() {
+    fn every_code_has_its_own_number() {
         let counters = Counters::default();
         for (times, code) in DecisionCode::ALL.into_iter().enumerate() {
             assert!((code as usize) < CODES, "{code:?} needs a larger CODES");
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_lose_nothing() {
+    fn concurrent_counts_are_not_lost() {
         let counters = Counters::default();
         std::thread::scope(|scope| {
             for _ in 0..2 * SHARDS {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_in_buckets_and_their_quantiles_are_estimates() {
+    fn quantiles_are_estimated_from_buckets() {
         let counters = Counters::default();
         assert_eq!(counters.snapshot().revocations.quantile(0.5), None);
         for ms in [1, 1, 3, 4, 700, 60_000] {
@@ -249,7 +249,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quantile_is_in_the_bucket_of_the_true_one(
+        fn estimated_quantile_is_in_the_bucket_of_the_true_quantile(
             times in proptest::collection::vec(1..6_000_000_u64, 1..50),
             part in 0.0..=1.0_f64,
         ) {

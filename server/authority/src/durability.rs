@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn setting_that_lets_an_old_primary_go_on_is_noticed() {
+    fn setting_that_lets_an_old_primary_continue_is_detected() {
         for (setting, connected, goes_on) in [
             ("", 2, false),
             ("a", 1, false),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_can_lose_an_answered_change_are_named() {
+    fn settings_that_can_lose_an_acknowledged_change_are_reported() {
         for (commit, names, standbys, expected) in [
             ("on", false, false, None),
             ("on", true, true, None),

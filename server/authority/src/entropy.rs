@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn uuid_is_of_version_7_and_in_order_of_time() {
+    fn uuid_has_version_7_and_is_ordered_by_time() {
         let earlier = uuid(&SystemEntropy, datetime!(2026-01-01 00:00 UTC));
         let later = uuid(&SystemEntropy, datetime!(2026-01-01 00:00:01 UTC));
         assert_eq!(earlier.get_version_num(), 7);

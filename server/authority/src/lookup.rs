@@ -24,17 +24,17 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Looked {
     pub(crate) known: Arc<Known>,
-    /// How long this server has had no lease, if it answered from memory regardless.
+    /// How long this server has had no lease, if the facts come from memory regardless.
     pub(crate) stale: Option<Duration>,
 }
 
 impl Inner {
-    /// Returns the facts of a presented text, or `Err` with the code of the answer when there are
-    /// none.
+    /// Returns the facts of a presented text. The inner `Err` is the code to respond with if there
+    /// are none.
     ///
     /// # Errors
     ///
-    /// `TooManyUnknown` when the text is not in memory and too many texts before it were unknown.
+    /// `TooManyUnknown` if the text is not in memory and too many earlier texts were unknown.
     pub(crate) async fn look_up(
         &self,
         presented: &str,
@@ -67,8 +67,8 @@ impl Inner {
         self.counters.cache_miss();
         self.follower_first().await?;
         let now = self.clock.elapsed();
-        // Without this timeout, of many requests that wait for one token, each would start its own
-        // lookup after the previous one has given up.
+        // Without this timeout, if many requests wait for one token, each would start its own
+        // lookup after the previous one gave up.
         let found = timeout(load::PATIENCE, cache.find(&key, now)).await;
         let found = found.map_err(|_| StoreError::away("timed out waiting for the database"))?;
         Ok(match found {

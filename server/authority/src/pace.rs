@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn others_have_a_turn_after_so_many_steps() {
+    async fn long_work_yields_after_a_number_of_steps() {
         let work = async {
             let mut pace = Pace::default();
             for _ in 0..100 {

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn unusable_pattern_says_why() {
+    fn unusable_pattern_is_refused_with_the_reason() {
         for (pattern, reason) in [
             ("", "must have 1 to 200 characters"),
             ("(", "cannot be used as a regular expression: unclosed group"),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn pattern_that_an_earlier_version_took_goes_on_and_is_compiled_once() {
+    fn pattern_accepted_by_an_earlier_version_still_works_and_is_compiled_once() {
         let patterns = Patterns::default();
         let stored = r"(?i)[\w\W][\w\W][\w\W][\w\W]";
         assert!(compile_new(stored, &HEAVY).is_err());
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_patterns_are_kept() {
+    fn number_of_compiled_patterns_is_bounded() {
         let patterns = Patterns::default();
         for number in 0..2 * KEPT {
             patterns.get(&format!("ci-{number}"), &HEAVY).unwrap();

@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn request_that_waits_holds_nothing_that_others_wait_for() {
+    async fn waiting_request_takes_no_place_from_its_party() {
         let queue = Queue::new(4, 2);
         let full = [queue.take((1, Some(9))).await, queue.take((2, Some(9))).await];
         let mut waits = Box::pin(queue.take((3, Some(9))));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn free_place_goes_to_those_who_have_the_fewest() {
+    async fn free_place_goes_to_the_party_with_the_fewest() {
         let queue = Queue::new(3, 2);
         let mut busy = vec![queue.take((1, None)).await, queue.take((2, None)).await];
         busy.push(queue.take((2, None)).await);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn place_of_somebody_who_went_away_goes_to_the_next_one() {
+    async fn place_of_a_cancelled_request_goes_to_the_next_one() {
         let queue = Queue::new(1, 1);
         let place = queue.take((1, None)).await;
         let mut gone = Box::pin(queue.take((1, None)));
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn line_has_an_end() {
+    async fn full_line_refuses_further_requests() {
         let queue = Queue::new(2, 1);
         let first = queue.take((1, None)).await;
         let mut waiting: Vec<_> = (0..LINE_MAX).map(|_| Box::pin(queue.take((1, None)))).collect();

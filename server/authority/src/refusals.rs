@@ -486,7 +486,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_caller_gave_is_short_and_cannot_reorder_the_log() {
+    fn text_from_a_caller_is_shortened_and_cannot_reorder_the_log() {
         assert_eq!(given("ada@example.com"), "ada@example.com");
         assert_eq!(given("a\r\nb\0c\u{1b}[2J"), "a\u{fffd}\u{fffd}b\u{fffd}c\u{fffd}[2J");
         assert_eq!(given("a\u{202e}moc"), "a\u{fffd}moc");
@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn budget_is_used_up_and_comes_back() {
+    fn budget_is_used_up_and_refills() {
         let now = OffsetDateTime::UNIX_EPOCH;
         let mut budget = Budget(now);
         for _ in 0..PER_CALLER.burst {

@@ -111,7 +111,7 @@ mod tests {
     use crate::entropy::SystemEntropy;
 
     #[test]
-    fn debug_of_a_secret_shows_nothing_of_it() {
+    fn debug_shows_no_part_of_a_secret() {
         let secret = TokenSecret::generate("tsr", &SystemEntropy);
         let shown = format!("{secret:?} {:?}", Password::new("hunter2hunter2".into()));
         assert_eq!(shown, "TokenSecret([hidden]) Password([hidden])");
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn no_token_has_the_form_of_a_session() {
+    fn token_never_has_the_form_of_a_session() {
         // Its text is as long as a session's.
         for _ in 0..64 {
             let token = TokenSecret::generate("kriten", &SystemEntropy);

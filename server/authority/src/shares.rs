@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn party_has_half_and_leaves_the_rest_to_others() {
+    async fn party_gets_at_most_half_of_the_connections() {
         let shares = Shares::new(4);
         let first = shares.take(holder(1)).await.unwrap();
         let _second = shares.take(holder(1)).await.unwrap();
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn request_that_has_a_connection_gets_another_at_once() {
+    async fn request_with_a_connection_gets_another_immediately() {
         let shares = Shares::new(2);
         let request = holder(1);
         let first = shares.take(request.clone()).await.unwrap();
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn strangers_share_half_and_an_address_has_half_of_that() {
+    async fn strangers_share_half_and_one_address_gets_half_of_that() {
         let shares = Shares::new(8);
         let from = |host: u8| Holder::at(Some([192, 0, 2, host].into()));
         let mut taken = Vec::new();
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tokens_and_members_of_a_workspace_have_half_together() {
+    async fn tokens_and_members_of_a_workspace_share_half() {
         let shares = Shares::new(10);
         let workspace = |id| WorkspaceId(Uuid::from_u128(id));
         let token = |id| of(Who::Token(TokenId(Uuid::from_u128(7)), workspace(id)));

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn party_waits_for_its_own_turns_and_others_only_for_those_of_all() {
+    async fn party_is_limited_to_its_own_turns_and_does_not_block_others() {
         let turns = Turns::new(3, 2);
         let mut first = vec![turns.take(1).await.unwrap(), turns.take(1).await.unwrap()];
         let mut third = Box::pin(turns.take(1));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn line_has_an_end() {
+    async fn full_line_refuses_further_requests() {
         let turns = Turns::new(2, 1);
         let first = turns.take(1).await.unwrap();
         let mut waiting: Vec<_> = (0..LINE_MAX).map(|_| Box::pin(turns.take(1))).collect();

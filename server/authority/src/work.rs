@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_runs_on_other_threads_and_returns_what_it_found() {
+    async fn work_runs_on_worker_threads_and_returns_its_result() {
         let pool = Pool::default();
         let name = |_: &Heavy| thread::current().name().map(ToOwned::to_owned);
         let ran_on = pool.run(Kind::Import, Uuid::nil(), name).await.unwrap();
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn kind_that_is_busy_keeps_no_other_waiting() {
+    async fn busy_kind_of_work_delays_no_other_kind() {
         let pool = Arc::new(Pool::default());
         let release = occupy(&pool, Kind::Import).await;
         assert_eq!(pool.run(Kind::Password, Uuid::nil(), |_| 7).await.unwrap(), 7);
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_too_long_is_refused_and_the_work_is_not_done() {
+    async fn caller_that_waits_too_long_is_refused_and_the_work_is_not_done() {
         let pool = Arc::new(Pool { patience: Duration::ZERO, ..Pool::default() });
         let release = occupy(&pool, Kind::Import).await;
         let (run, ran) = mpsc::channel();
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn panic_ends_one_job_and_not_its_thread() {
+    async fn panic_ends_only_its_job() {
         let pool = Pool::default();
         let ended = pool.run(Kind::Import, Uuid::nil(), |_| panic!("a fault")).await;
         assert!(matches!(ended, Err::<(), _>(ServiceError::Internal(_))), "{ended:?}");
@@ -401,7 +401,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn threads_have_a_lower_priority_than_the_one_that_asks() {
+    async fn worker_threads_have_a_lower_priority_than_their_caller() {
         let own = rustix::process::getpriority_process(None).unwrap();
         let nice = |_: &Heavy| rustix::process::getpriority_process(None).unwrap();
         let theirs = Pool::default().run(Kind::Import, Uuid::nil(), nice).await.unwrap();

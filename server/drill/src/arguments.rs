@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_read_and_mistakes_are_named() {
+    fn options_are_parsed_and_mistakes_are_reported() {
         let arguments = read("--seed 7 --control --rate 5000 --binary x").unwrap();
         assert_eq!((arguments.seed, arguments.rate), (Some(7), 5_000));
         assert!(arguments.is_control() && arguments.handicap == Handicap::EndlessLease);

@@ -35,7 +35,7 @@ pub(crate) struct Wish {
 
 /// The way in which a change is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum Route {
     Replica(usize),
     Command,
 }
@@ -62,33 +62,33 @@ pub(crate) enum Choice {
 }
 
 impl World {
-    /// Chooses a door for a change.
-    pub(crate) fn door(&self, random: &mut Random, choice: Choice) -> Door {
+    /// Chooses a route for a change.
+    pub(crate) fn route(&self, random: &mut Random, choice: Choice) -> Route {
         let all: Vec<usize> = (0..self.replicas.len()).collect();
         let now = self.now();
         let of = |quiet| move |index: &usize| self.replicas[*index].trouble.quiet_since(now, quiet);
         let undisturbed: Vec<usize> =
             all.iter().copied().filter(of(nanoseconds(QUIET) / 4)).collect();
         let some = if choice == Choice::Any || undisturbed.is_empty() { all } else { undisturbed };
-        random.pick(&some).map_or(Door::Command, |index| Door::Replica(*index))
+        random.pick(&some).map_or(Route::Command, |index| Route::Replica(*index))
     }
 
     /// Makes a change once.
-    pub(crate) async fn make(&self, wish: &Wish, door: Door) -> Made {
-        self.make_within(wish, door, PATIENCE).await
+    pub(crate) async fn make(&self, wish: &Wish, route: Route) -> Made {
+        self.make_within(wish, route, PATIENCE).await
     }
 
-    async fn make_within(&self, wish: &Wish, door: Door, patience: Duration) -> Made {
-        let (name, replica) = match door {
-            Door::Replica(index) => (self.replicas[index].name, Some(index)),
-            Door::Command => ("a command", None),
+    async fn make_within(&self, wish: &Wish, route: Route, patience: Duration) -> Made {
+        let (name, replica) = match route {
+            Route::Replica(index) => (self.replicas[index].name, Some(index)),
+            Route::Command => ("a command", None),
         };
         let begin = self.now();
         let label = (wish.direction, wish.what, name);
         let id = self.history.borrow_mut().begin(label, &wish.conditions, begin);
-        let made = match door {
-            Door::Replica(index) => self.call(wish, index, patience).await,
-            Door::Command => self.command(wish).await,
+        let made = match route {
+            Route::Replica(index) => self.call(wish, index, patience).await,
+            Route::Command => self.command(wish).await,
         };
         let end = self.now();
         let outcome = match &made {
@@ -97,7 +97,7 @@ impl World {
             Made::Refused => Outcome::Void,
         };
         self.history.borrow_mut().end(id, outcome);
-        let weather = self.weather(begin, replica);
+        let disturbance = self.disturbance(begin, replica);
         let mut tally = self.tally.borrow_mut();
         tally.change(
             wish.what,
@@ -108,7 +108,7 @@ impl World {
             },
         );
         if wish.direction == Direction::Narrow && matches!(made, Made::Done(_)) {
-            tally.revokes.entry(weather).or_default().push(millis(end - begin));
+            tally.revokes.entry(disturbance).or_default().push(millis(end - begin));
         }
         made
     }
@@ -166,31 +166,31 @@ impl World {
         &self,
         wish: &Wish,
         (random, choice): (&mut Random, Choice),
-        mut door: Door,
+        mut route: Route,
     ) -> Made {
         for _ in 1..ATTEMPTS {
             // Some callers give up early. The change may be committed without being in force
             // everywhere.
             let patience = if random.percent(40) { random.millis(50, 900) } else { PATIENCE };
-            match self.make_within(wish, door, patience).await {
+            match self.make_within(wish, route, patience).await {
                 Made::Unknown => {}
                 made => return made,
             }
             tokio::time::sleep(random.millis(5, 100)).await;
-            door = self.door(random, choice);
+            route = self.route(random, choice);
         }
-        self.make(wish, door).await
+        self.make(wish, route).await
     }
 
-    /// Sends the same change through two doors at the same time. The first response counts, and the
-    /// other is ignored.
-    pub(crate) async fn twice(self: &Rc<Self>, wish: &Wish, doors: [Door; 2]) -> Made {
+    /// Sends the same change through two routes at the same time. The first response counts, and
+    /// the other is ignored.
+    pub(crate) async fn twice(self: &Rc<Self>, wish: &Wish, routes: [Route; 2]) -> Made {
         let (sender, mut results) = mpsc::unbounded_channel();
-        for door in doors {
+        for route in routes {
             let (world, wish, sender) = (Rc::clone(self), wish.clone(), sender.clone());
             spawn_local(async move {
                 // The receiver is gone if the other was faster.
-                let _ = sender.send(world.make(&wish, door).await);
+                let _ = sender.send(world.make(&wish, route).await);
             });
         }
         drop(sender);

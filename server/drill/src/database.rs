@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn url_of_a_private_server_is_read_and_others_are_refused() {
+    fn only_the_url_of_a_private_server_is_accepted() {
         let database =
             Database::of_url("postgres://tessera@localhost/postgres?host=/tmp/x").unwrap();
         assert_eq!(database.socket(), PathBuf::from("/tmp/x/.s.PGSQL.5432"));

@@ -60,7 +60,7 @@ const FAULTS: [(Fault, &str); 11] = [
 ];
 
 /// Disturbs one replica forever.
-pub(crate) async fn disturb_without_end(
+pub(crate) async fn disturb_forever(
     world: Rc<World>,
     index: usize,
     mut random: Random,
@@ -100,7 +100,7 @@ async fn apply(
         Fault::Stop => {
             replica.stop()?;
             sleep(time).await;
-            replica.go_on()?;
+            replica.resume()?;
         }
         Fault::Cut => away(world, index, Some(Way::Cut), time).await?,
         Fault::Unplug => away(world, index, None, time).await?,
@@ -116,7 +116,7 @@ async fn apply(
             sleep(time / 2).await;
             replica.proxy.set(Way::Cut);
             sleep(time / 4).await;
-            replica.go_on()?;
+            replica.resume()?;
             sleep(time / 4).await;
             replica.proxy.set(Way::Open);
         }
@@ -129,9 +129,9 @@ async fn apply(
             if random.percent(50) {
                 replica.proxy.set(Way::Open);
                 sleep(time / 4).await;
-                replica.go_on()?;
+                replica.resume()?;
             } else {
-                replica.go_on()?;
+                replica.resume()?;
                 sleep(time / 4).await;
                 replica.proxy.set(Way::Open);
             }

@@ -177,7 +177,7 @@ mod tests {
     const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nX-Code: VALID\r\nContent-Length: 5\r\n\r\n";
 
     #[test]
-    fn parts_of_an_answer_are_found() {
+    fn parts_of_a_response_are_found() {
         assert_eq!(head_length(HEAD), Some(HEAD.len()));
         assert_eq!(head_length(&HEAD[..HEAD.len() - 1]), None);
         assert_eq!(status(HEAD).unwrap(), 200);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn code_is_the_field_and_nothing_else() {
+    fn code_is_read_only_from_its_field() {
         assert_eq!(code(br#"{"valid":true,"code":"VALID","name":"x"}"#), Some("VALID"));
         assert_eq!(code(br#"{"valid":false}"#), None);
         assert_eq!(code(br#"{"code":"VA"#), None);

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The endpoint that verifies a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Door {
+pub(crate) enum Endpoint {
     /// `POST /api/v1/verify`
     Verify,
     /// `GET /auth/forward`
@@ -29,7 +29,7 @@ pub(crate) enum Door {
 }
 
 /// Verifies tokens on one replica forever.
-pub(crate) async fn ask_without_end(
+pub(crate) async fn verify_forever(
     world: Rc<World>,
     replica: usize,
     mut random: Random,
@@ -54,8 +54,8 @@ pub(crate) async fn ask_without_end(
             sleep(Duration::from_millis(5)).await;
             continue;
         };
-        let door = if random.percent(70) { Door::Verify } else { Door::Forward };
-        let question = Question { replica, secret, scope, door };
+        let endpoint = if random.percent(70) { Endpoint::Verify } else { Endpoint::Forward };
+        let question = Question { replica, secret, scope, endpoint };
         if question.ask(&world, &mut connection).await.is_none() {
             sleep(Duration::from_millis(20)).await;
         }
@@ -65,10 +65,10 @@ pub(crate) async fn ask_without_end(
 /// Sends one verification to every replica at once.
 pub(crate) fn probe(world: &Rc<World>, secret: usize, scope: usize) {
     for replica in 0..world.replicas.len() {
-        for door in [Door::Verify, Door::Forward] {
+        for endpoint in [Endpoint::Verify, Endpoint::Forward] {
             let world = Rc::clone(world);
             spawn_local(async move {
-                let question = Question { replica, secret, scope, door };
+                let question = Question { replica, secret, scope, endpoint };
                 question.ask(&world, &mut None).await;
             });
         }
@@ -81,7 +81,7 @@ pub(crate) struct Question {
     pub(crate) replica: usize,
     pub(crate) secret: usize,
     pub(crate) scope: usize,
-    pub(crate) door: Door,
+    pub(crate) endpoint: Endpoint,
 }
 
 impl Question {
@@ -121,13 +121,13 @@ impl Question {
     fn request(self, world: &World) -> Vec<u8> {
         let pool = world.pool.borrow();
         let (secret, scope) = (&pool.secrets[self.secret].text, SCOPES[self.scope]);
-        match self.door {
-            Door::Verify => {
+        match self.endpoint {
+            Endpoint::Verify => {
                 let body =
                     format!(r#"{{"token":"{secret}","audience":"default","scopes":["{scope}"]}}"#);
                 http::request("POST", "/api/v1/verify", &world.access.verifier, &body)
             }
-            Door::Forward => {
+            Endpoint::Forward => {
                 let path = format!("/auth/forward?audience=default&scope={scope}");
                 http::request("GET", &path, &format!("authorization: Bearer {secret}\r\n"), "")
             }
@@ -135,18 +135,18 @@ impl Question {
     }
 
     fn understand(self, reply: Reply<'_>) -> Answer {
-        let code = match self.door {
-            Door::Verify => http::code(reply.body),
-            Door::Forward => http::header(reply.head, b"x-tessera-code")
+        let code = match self.endpoint {
+            Endpoint::Verify => http::code(reply.body),
+            Endpoint::Forward => http::header(reply.head, b"x-tessera-code")
                 .and_then(|code| std::str::from_utf8(code).ok()),
         };
-        match (reply.status, self.door, code) {
-            (200, _, Some("VALID")) | (200, Door::Forward, _) => Answer::Accept,
-            (200, Door::Verify, Some(code)) | (401 | 403, Door::Forward, Some(code)) => {
+        match (reply.status, self.endpoint, code) {
+            (200, _, Some("VALID")) | (200, Endpoint::Forward, _) => Answer::Accept,
+            (200, Endpoint::Verify, Some(code)) | (401 | 403, Endpoint::Forward, Some(code)) => {
                 Answer::Refuse(known(code))
             }
             // The caller's own token, which no part of the drill changes.
-            (401 | 403, Door::Verify, _) => Answer::Refuse("(caller)"),
+            (401 | 403, Endpoint::Verify, _) => Answer::Refuse("(caller)"),
             (503, ..) => Answer::Unavailable,
             (status, ..) => Answer::Odd(status),
         }

@@ -178,21 +178,21 @@ fn begin(world: &Rc<World>) -> JoinSet<Result<(), String>> {
     let text = |result: Outcome<()>| result.map_err(|error| error.to_string());
     for index in 0..world.replicas.len() {
         for _ in 0..world.arguments.connections {
-            let task = load::ask_without_end(Rc::clone(world), index, world.chance());
+            let task = load::verify_forever(Rc::clone(world), index, world.chance());
             tasks.spawn_local(async move { text(task.await) });
         }
         if world.arguments.calm {
             continue;
         }
-        let task = faults::disturb_without_end(Rc::clone(world), index, world.chance());
+        let task = faults::disturb_forever(Rc::clone(world), index, world.chance());
         tasks.spawn_local(async move { text(task.await) });
     }
     for _ in 0..world.arguments.writers {
-        let task = writer::write_without_end(Rc::clone(world), world.chance());
+        let task = writer::write_forever(Rc::clone(world), world.chance());
         tasks.spawn_local(async move { text(task.await) });
     }
     for turn in 0..PEOPLE {
-        let task = people::change_without_end(Rc::clone(world), world.chance(), (turn, PEOPLE));
+        let task = people::change_forever(Rc::clone(world), world.chance(), (turn, PEOPLE));
         tasks.spawn_local(async move { text(task.await) });
     }
     tasks

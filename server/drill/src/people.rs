@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use crate::{
     Outcome,
-    change::{Choice, Door, Made, Wish},
+    change::{Choice, Made, Route, Wish},
     history::Direction,
     load::probe,
     random::Random,
@@ -21,7 +21,7 @@ pub(crate) const USERS: usize = 16;
 const PROBED: usize = 4;
 
 /// Changes users forever, one at a time. This task is number `turn` of `turns`.
-pub(crate) async fn change_without_end(
+pub(crate) async fn change_forever(
     world: Rc<World>,
     mut random: Random,
     (turn, turns): (usize, usize),
@@ -44,11 +44,12 @@ pub(crate) async fn change_without_end(
         let membership = random.percent(50);
         let (off, on) = wishes(&world, &user, membership);
         let choice = if random.percent(35) { Choice::Any } else { Choice::Undisturbed };
-        let door = if random.percent(5) { Door::Command } else { world.door(&mut random, choice) };
+        let route =
+            if random.percent(5) { Route::Command } else { world.route(&mut random, choice) };
         let made = if membership || world.arguments.once {
-            world.make(&off, door).await
+            world.make(&off, route).await
         } else {
-            world.insist(&off, (&mut random, Choice::Any), door).await
+            world.insist(&off, (&mut random, Choice::Any), route).await
         };
         if !matches!(made, Made::Done(_)) {
             continue;
@@ -56,14 +57,14 @@ pub(crate) async fn change_without_end(
         let secrets = world.pool.borrow().of_user(index);
         for (number, secret) in secrets.into_iter().enumerate() {
             let now = world.now();
-            world.pool.borrow_mut().heat(secret, 0, now);
+            world.pool.borrow_mut().mark_hot(secret, 0, now);
             if number < PROBED {
                 probe(&world, secret, 0);
             }
         }
         sleep(random.millis(100, 5_000)).await;
-        let door = world.door(&mut random, Choice::Undisturbed);
-        let made = world.insist(&on, (&mut random, Choice::Undisturbed), door).await;
+        let route = world.route(&mut random, Choice::Undisturbed);
+        let made = world.insist(&on, (&mut random, Choice::Undisturbed), route).await;
         if matches!(made, Made::Done(_)) {
             world.pool.borrow_mut().users[index].usable = true;
         }

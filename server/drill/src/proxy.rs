@@ -71,7 +71,7 @@ impl Proxy {
     }
 
     /// Directs new connections to another database. Open connections stay where they are.
-    pub(crate) fn lead_to(&self, socket: PathBuf) {
+    pub(crate) fn direct_to(&self, socket: PathBuf) {
         self.socket.replace(socket);
     }
 

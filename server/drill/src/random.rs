@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_below_their_bound_and_reach_every_value() {
+    fn numbers_stay_below_their_bound_and_reach_every_value() {
         for seed in [0, 1, u64::MAX] {
             let mut random = Random::new(seed);
             let mut seen = [0_u32; 7];
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn same_seed_is_the_same_stream_and_forks_differ() {
+    fn same_seed_produces_the_same_stream_and_forks_differ() {
         let (mut one, mut two) = (Random::new(5), Random::new(5));
         let mut fork = one.fork();
         assert_eq!(two.fork().next(), fork.next());

@@ -206,7 +206,7 @@ impl Replica {
     }
 
     /// Resumes the process (SIGCONT).
-    pub(crate) fn go_on(&self) -> Outcome<()> {
+    pub(crate) fn resume(&self) -> Outcome<()> {
         self.signal(Signal::CONT)
     }
 

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use crate::{
-    tally::{QUIET, SETTLE, Tally, Weather},
+    tally::{Disturbance, QUIET, SETTLE, Tally},
     world::World,
 };
 
@@ -42,10 +42,12 @@ pub(crate) fn failures(world: &World) -> Vec<String> {
             tally.after_revoke
         ));
     }
-    let wanted = [Weather::Quiet, Weather::Elsewhere];
-    for weather in wanted.into_iter().take(if world.arguments.calm { 1 } else { 2 }) {
-        if tally.revokes.get(&weather).is_none_or(Vec::is_empty) {
-            failures.push(format!("no revocation was acknowledged in this weather: {weather:?}"));
+    let wanted = [Disturbance::Quiet, Disturbance::Elsewhere];
+    for disturbance in wanted.into_iter().take(if world.arguments.calm { 1 } else { 2 }) {
+        if tally.revokes.get(&disturbance).is_none_or(Vec::is_empty) {
+            failures.push(format!(
+                "no revocation was acknowledged under this disturbance: {disturbance:?}"
+            ));
         }
     }
     failures
@@ -64,13 +66,13 @@ pub(crate) fn text(world: &World, seed: u64) -> String {
         "\nRevocations, from request to response (ms; goal: p99 50 undisturbed, otherwise little \
          more than a lease of 2,000)"
     );
-    for (weather, label) in [
-        (Weather::Quiet, "no replica disturbed"),
-        (Weather::Elsewhere, "another replica disturbed"),
-        (Weather::Own, "the called replica disturbed"),
-        (Weather::Command, "by a command (starts a process)"),
+    for (disturbance, label) in [
+        (Disturbance::Quiet, "no replica disturbed"),
+        (Disturbance::Elsewhere, "another replica disturbed"),
+        (Disturbance::Own, "the called replica disturbed"),
+        (Disturbance::Command, "by a command (starts a process)"),
     ] {
-        let times = tally.revokes.get(&weather).cloned().unwrap_or_default();
+        let times = tally.revokes.get(&disturbance).cloned().unwrap_or_default();
         let _ = writeln!(out, "  {label:<34} {}", spread(times));
     }
     let _ = writeln!(
@@ -98,8 +100,8 @@ pub(crate) fn text(world: &World, seed: u64) -> String {
             let _ = writeln!(out, "\nlogged by {}: {line}", replica.name);
         }
     }
-    for told in &tally.told {
-        let _ = writeln!(out, "\n{told}");
+    for report in &tally.reports {
+        let _ = writeln!(out, "\n{report}");
     }
     out
 }
@@ -159,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spread_is_of_all_values() {
+    fn spread_covers_all_values() {
         assert_eq!(spread(vec![]), "none");
         let text = spread((1..=200).rev().map(f64::from).collect());
         assert_eq!(text, "n 200    p50 101.0     p99 199.0     most 200.0");

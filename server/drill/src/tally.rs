@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     history::{Moment, Must},
-    load::{Door, Question},
+    load::{Endpoint, Question},
     replica::Replica,
     world::{SCOPES, World, nanoseconds},
 };
@@ -24,7 +24,7 @@ pub(crate) const QUIET: Duration = Duration::from_secs(4);
 /// The number of verifications kept for the report of a violation.
 const RECENT: usize = 200_000;
 /// The number of violations reported in full.
-const TOLD: usize = 10;
+const REPORTS_MAX: usize = 10;
 
 /// The answer to a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(crate) struct Verification {
 
 /// The disturbances during a change, by which its duration is grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Weather {
+pub(crate) enum Disturbance {
     /// No replica was disturbed.
     Quiet,
     /// Other replicas were disturbed, but not the one that made the change.
@@ -86,10 +86,10 @@ pub(crate) struct Tally {
     pub(crate) unavailable_undisturbed: u64,
     pub(crate) unavailable_quiet: u64,
     pub(crate) odd: BTreeMap<u16, u64>,
-    pub(crate) told: Vec<String>,
+    pub(crate) reports: Vec<String>,
     recent: VecDeque<Verification>,
     /// The milliseconds of each answered narrowing change.
-    pub(crate) revokes: BTreeMap<Weather, Vec<f64>>,
+    pub(crate) revokes: BTreeMap<Disturbance, Vec<f64>>,
     /// The results of changes: (change, result) and their number.
     pub(crate) changes: BTreeMap<(&'static str, String), u64>,
     pub(crate) disturbances: BTreeMap<&'static str, u64>,
@@ -131,7 +131,7 @@ impl World {
                 tally.after_revoke_late += u64::from(end - begin > 1_000_000_000);
                 if answer == Answer::Accept {
                     tally.violations += 1;
-                    self.tell(tally, "VIOLATION", &verification, must);
+                    self.keep_for_report(tally, "VIOLATION", &verification, must);
                 }
             }
             Must::Refuse(_) => {
@@ -143,7 +143,7 @@ impl World {
                     Answer::Accept => {}
                     _ if undisturbed => {
                         tally.wrongly_refused += 1;
-                        self.tell(tally, "WRONGLY REFUSED", &verification, must);
+                        self.keep_for_report(tally, "WRONGLY REFUSED", &verification, must);
                     }
                     _ => tally.refused_disturbed += 1,
                 }
@@ -160,8 +160,14 @@ impl World {
     }
 
     /// Keeps the token's history for the report.
-    fn tell(&self, tally: &mut Tally, title: &str, verification: &Verification, must: Must) {
-        if tally.told.len() >= TOLD {
+    fn keep_for_report(
+        &self,
+        tally: &mut Tally,
+        title: &str,
+        verification: &Verification,
+        must: Must,
+    ) {
+        if tally.reports.len() >= REPORTS_MAX {
             return;
         }
         let history = self.history.borrow();
@@ -172,7 +178,7 @@ impl World {
             let _ = writeln!(
                 text,
                 "  although this change was acknowledged before: {} by {}",
-                change.what, change.door
+                change.what, change.route
             );
         }
         let _ = writeln!(
@@ -191,7 +197,7 @@ impl World {
                 "  change: begun {:.6} s, {end}: {} by {}",
                 seconds(change.begin),
                 change.what,
-                change.door
+                change.route
             );
         }
         let of = tally.recent.iter().filter(|other| other.question.secret == question.secret);
@@ -199,17 +205,17 @@ impl World {
         for other in all.iter().rev().take(40).rev() {
             let _ = writeln!(text, "  asked: {}", self.line(other));
         }
-        tally.told.push(text);
+        tally.reports.push(text);
     }
 
     fn line(&self, verification: &Verification) -> String {
         let Verification { question, begin, end, answer } = *verification;
-        let door = match question.door {
-            Door::Verify => "verify",
-            Door::Forward => "forward",
+        let endpoint = match question.endpoint {
+            Endpoint::Verify => "verify",
+            Endpoint::Forward => "forward",
         };
         format!(
-            "{:.6}–{:.6} s at {} secret {} for {} by {door}: {answer:?}",
+            "{:.6}–{:.6} s at {} secret {} for {} through {endpoint}: {answer:?}",
             seconds(begin),
             seconds(end),
             self.replicas[question.replica].name,
@@ -220,14 +226,14 @@ impl World {
 
     /// Returns the disturbances during a change that began at this moment, on a replica or with a
     /// command.
-    pub(crate) fn weather(&self, begin: Moment, replica: Option<usize>) -> Weather {
+    pub(crate) fn disturbance(&self, begin: Moment, replica: Option<usize>) -> Disturbance {
         match replica {
-            None => Weather::Command,
-            Some(_) if self.all_quiet(begin, LEASE) => Weather::Quiet,
+            None => Disturbance::Command,
+            Some(_) if self.all_quiet(begin, LEASE) => Disturbance::Quiet,
             Some(own) if self.replicas[own].trouble.quiet_since(begin, nanoseconds(AFTERMATH)) => {
-                Weather::Elsewhere
+                Disturbance::Elsewhere
             }
-            Some(_) => Weather::Own,
+            Some(_) => Disturbance::Own,
         }
     }
 }

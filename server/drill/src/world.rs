@@ -124,13 +124,15 @@ impl Pool {
         self.secrets.len() - 1
     }
 
-    pub(crate) fn bury(&mut self, secret: usize) {
+    /// Removes a secret from the living ones.
+    pub(crate) fn remove(&mut self, secret: usize) {
         if let Some(at) = self.living.iter().position(|living| *living == secret) {
             self.living.swap_remove(at);
         }
     }
 
-    pub(crate) fn revive(&mut self, secret: usize) {
+    /// Adds a secret to the living ones again.
+    pub(crate) fn restore(&mut self, secret: usize) {
         if !self.living.contains(&secret) {
             self.living.push(secret);
         }
@@ -146,8 +148,8 @@ impl Pool {
         self.living.iter().filter(of).copied().collect()
     }
 
-    /// Makes all askers verify this secret and scope.
-    pub(crate) fn heat(&mut self, secret: usize, scope: usize, since: Moment) {
+    /// Makes verifications favour this secret and scope for a while.
+    pub(crate) fn mark_hot(&mut self, secret: usize, scope: usize, since: Moment) {
         self.hot.push_back(Hot { since, secret, scope });
     }
 

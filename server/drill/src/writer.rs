@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use crate::{
     Outcome,
-    change::{Choice, Door, Made, Wish},
+    change::{Choice, Made, Route, Wish},
     history::{Condition, Direction, Moment},
     http::Answer,
     load::probe,
@@ -41,7 +41,7 @@ enum Narrowing {
 }
 
 /// Writes forever.
-pub(crate) async fn write_without_end(world: Rc<World>, random: Random) -> Outcome<()> {
+pub(crate) async fn write_forever(world: Rc<World>, random: Random) -> Outcome<()> {
     let wanted = world.arguments.living / world.arguments.writers + 1;
     let mut writer = Writer { world, random, tokens: Vec::new(), resting: VecDeque::new() };
     loop {
@@ -86,8 +86,8 @@ impl Writer {
             vec![alive, enabled, current, run, read],
         );
         let choice = if self.random.percent(20) { Choice::Any } else { Choice::Undisturbed };
-        let door = world.door(&mut self.random, choice);
-        let Made::Done(answer) = world.make(&wish, door).await else { return };
+        let route = world.route(&mut self.random, choice);
+        let Made::Done(answer) = world.make(&wish, route).await else { return };
         let (Some(id), Some(text)) = (answer.text(&["token", "id"]), answer.text(&["secret"]))
         else {
             return;
@@ -160,46 +160,46 @@ impl Writer {
         wish.command =
             command.map(|command| vec!["token".into(), command.into(), token.id.clone()]);
         let scope = if kind == Narrowing::Shrink { 1 } else { self.random.below(token.held) };
-        self.heat(token.secret, scope);
+        self.mark_hot(token.secret, scope);
         let made = self.send(&wish, kind != Narrowing::Delete).await;
         let world = Rc::clone(&self.world);
         if !matches!(made, Made::Done(_)) {
-            return world.pool.borrow_mut().bury(token.secret);
+            return world.pool.borrow_mut().remove(token.secret);
         }
-        self.heat(token.secret, scope);
+        self.mark_hot(token.secret, scope);
         probe(&world, token.secret, scope);
         if kind == Narrowing::Shrink {
             world.pool.borrow_mut().secrets[token.secret].held = 1;
             return self.tokens.push(Token { held: 1, ..token });
         }
-        world.pool.borrow_mut().bury(token.secret);
+        world.pool.borrow_mut().remove(token.secret);
         if kind == Narrowing::Disable && self.random.percent(70) {
             let rest = nanoseconds(self.random.millis(200, 7_000));
             self.resting.push_back((world.now() + rest, token));
         }
     }
 
-    /// Sends a narrowing change: with a command, through two doors at once, or through one door,
+    /// Sends a narrowing change: with a command, through two routes at once, or through one route,
     /// with retries until the outcome is known if that is possible.
     async fn send(&mut self, wish: &Wish, repeatable: bool) -> Made {
         let world = Rc::clone(&self.world);
         let choice = if self.random.percent(35) { Choice::Any } else { Choice::Undisturbed };
-        let door = if wish.command.is_some() && self.random.percent(4) {
-            Door::Command
+        let route = if wish.command.is_some() && self.random.percent(4) {
+            Route::Command
         } else {
-            world.door(&mut self.random, choice)
+            world.route(&mut self.random, choice)
         };
         match self.random.below(100) {
-            _ if !repeatable || world.arguments.once => world.make(wish, door).await,
+            _ if !repeatable || world.arguments.once => world.make(wish, route).await,
             0..20 => {
-                let other = world.door(&mut self.random, Choice::Any);
-                world.twice(wish, [door, other]).await
+                let other = world.route(&mut self.random, Choice::Any);
+                world.twice(wish, [route, other]).await
             }
-            _ => world.insist(wish, (&mut self.random, Choice::Any), door).await,
+            _ => world.insist(wish, (&mut self.random, Choice::Any), route).await,
         }
     }
 
-    /// Gives the token a new secret. The replaced one expires at once.
+    /// Gives the token a new secret. The replaced one expires immediately.
     async fn rotate(&mut self, token: Token) {
         let world = Rc::clone(&self.world);
         let path = format!("/api/v1/tokens/{}/rotate", token.id);
@@ -210,11 +210,11 @@ impl Writer {
         );
         let begin = world.now();
         let scope = self.random.below(token.held);
-        self.heat(token.secret, scope);
+        self.mark_hot(token.secret, scope);
         let made = self.send(&wish, false).await;
-        world.pool.borrow_mut().bury(token.secret);
+        world.pool.borrow_mut().remove(token.secret);
         let Made::Done(answer) = made else { return };
-        self.heat(token.secret, scope);
+        self.mark_hot(token.secret, scope);
         probe(&world, token.secret, scope);
         self.tokens.extend(self.replaced(token, &answer, begin));
     }
@@ -241,16 +241,16 @@ impl Writer {
         let path = format!("/api/v1/tokens/{}/enable", token.id);
         let request = ("POST", path, String::new());
         let wish = self.wish((Direction::Widen, "enable"), request, vec![token.enabled]);
-        let door = world.door(&mut self.random, Choice::Undisturbed);
-        let made = world.insist(&wish, (&mut self.random, Choice::Undisturbed), door).await;
+        let route = world.route(&mut self.random, Choice::Undisturbed);
+        let made = world.insist(&wish, (&mut self.random, Choice::Undisturbed), route).await;
         if matches!(made, Made::Done(_)) {
-            world.pool.borrow_mut().revive(token.secret);
+            world.pool.borrow_mut().restore(token.secret);
             self.tokens.push(token);
         }
     }
 
-    fn heat(&self, secret: usize, scope: usize) {
-        self.world.pool.borrow_mut().heat(secret, scope, self.world.now());
+    fn mark_hot(&self, secret: usize, scope: usize) {
+        self.world.pool.borrow_mut().mark_hot(secret, scope, self.world.now());
     }
 
     fn wish(

@@ -10,7 +10,7 @@ fn drill(arguments: &[&str]) -> io::Result<Output> {
 }
 
 #[test]
-fn help_is_printed_and_a_mistake_or_a_missing_database_fails() {
+fn help_succeeds_and_a_mistake_or_a_missing_database_fails() {
     let help = drill(&["--help"]).unwrap();
     assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("--seed"));
     for (arguments, reason) in [(&["--sead", "1"][..], "--sead"), (&[], "DATABASE_URL is missing")]

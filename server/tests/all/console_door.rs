@@ -24,7 +24,7 @@ fn nonce(answer: &Answer) -> String {
 }
 
 #[test]
-fn every_page_has_a_strict_policy_with_a_nonce_of_its_own() {
+fn every_page_has_a_strict_policy_with_its_own_nonce() {
     let server = Server::start();
     server.admin();
     let mut browser = Browser::signed_in(&server, ADMIN_EMAIL, ADMIN_PASSWORD);
@@ -63,7 +63,7 @@ fn every_page_has_a_strict_policy_with_a_nonce_of_its_own() {
     }
     nonces.sort();
     nonces.dedup();
-    assert_eq!(nonces.len(), 6, "every answer has a nonce of its own");
+    assert_eq!(nonces.len(), 6, "every response has its own nonce");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn form_of_another_site_is_refused() {
 }
 
 #[test]
-fn nothing_is_changed_by_reading() {
+fn reading_changes_nothing() {
     let server = Server::start();
     server.admin();
     let mut browser = Browser::signed_in(&server, ADMIN_EMAIL, ADMIN_PASSWORD);
@@ -166,7 +166,7 @@ fn server_function_needs_a_session_and_a_page_of_this_server() {
 }
 
 #[test]
-fn body_that_is_no_form_or_too_large_is_refused() {
+fn body_that_is_not_a_form_or_is_too_large_is_refused() {
     let server = Server::start();
     server.admin();
     let mut browser = Browser::signed_in(&server, ADMIN_EMAIL, ADMIN_PASSWORD);
@@ -183,7 +183,7 @@ fn body_that_is_no_form_or_too_large_is_refused() {
 }
 
 #[test]
-fn workspaces_of_others_are_not_found_and_members_do_not_reach_tokens() {
+fn other_workspaces_are_not_found_and_members_do_not_reach_tokens() {
     let instance = Instance::start();
     let By::Session(secret) = instance.person("mia", "member", Some("member")) else {
         unreachable!()
@@ -219,7 +219,7 @@ fn workspaces_of_others_are_not_found_and_members_do_not_reach_tokens() {
 }
 
 #[test]
-fn page_that_answers_nobody_is_404_also_without_a_session() {
+fn unknown_page_is_404_even_without_a_session() {
     let server = Server::start();
     server.admin();
     let mut browser = Browser::new(&server);

@@ -15,7 +15,7 @@ fn server() -> Server {
 }
 
 #[test]
-fn somebody_who_is_not_signed_in_is_led_to_sign_in_and_back() {
+fn visitor_is_redirected_to_sign_in_and_back() {
     let server = server();
     let mut browser = Browser::new(&server);
     assert_eq!(browser.get("/").expect(303).header("location"), Some("/workspaces"));
@@ -37,7 +37,7 @@ fn somebody_who_is_not_signed_in_is_led_to_sign_in_and_back() {
 }
 
 #[test]
-fn next_never_leads_to_another_server() {
+fn next_never_redirects_to_another_server() {
     let server = server();
     for next in ["https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil.example"] {
         let mut browser = Browser::new(&server);
@@ -87,7 +87,7 @@ fn signing_in_replaces_the_session_and_signing_out_ends_it() {
 }
 
 #[test]
-fn planted_cookie_of_other_bytes_signs_nobody_out() {
+fn planted_cookie_with_other_bytes_does_not_sign_the_user_out() {
     let server = server();
     let session = Browser::signed_in(&server, ADMIN_EMAIL, ADMIN_PASSWORD);
     let session = session.cookie("tessera").unwrap();
@@ -116,7 +116,7 @@ fn session_of_an_https_instance_is_bound_to_its_host() {
 }
 
 #[test]
-fn hydrated_form_is_answered_in_json() {
+fn hydrated_form_gets_a_json_response() {
     let server = server();
     let mut browser = Browser::new(&server).asking_for_json();
     let refused = browser.post("/sign-in", &[("email", ADMIN_EMAIL), ("password", "wrong")]);
@@ -128,7 +128,7 @@ fn hydrated_form_is_answered_in_json() {
 }
 
 #[test]
-fn too_many_attempts_are_answered_with_the_time_to_wait() {
+fn too_many_attempts_are_refused_with_the_time_to_wait() {
     let server = server();
     let mut browser = Browser::new(&server);
     let form = [("email", ADMIN_EMAIL), ("password", "wrong")];
@@ -148,7 +148,7 @@ fn too_many_attempts_are_answered_with_the_time_to_wait() {
 }
 
 #[test]
-fn browser_that_signed_in_before_is_not_locked_out_by_others() {
+fn browser_that_signed_in_before_is_not_locked_out_by_other_clients() {
     let server = server();
     let right = [("email", ADMIN_EMAIL), ("password", ADMIN_PASSWORD)];
     let mut known = Browser::new(&server);
@@ -175,7 +175,7 @@ fn browser_that_signed_in_before_is_not_locked_out_by_others() {
 }
 
 #[test]
-fn proxy_that_is_not_trusted_is_named_by_the_log_and_the_doctor() {
+fn untrusted_proxy_is_named_by_the_log_and_the_doctor() {
     let server = Server::embedded();
     server.admin();
     let right = [("email", ADMIN_EMAIL), ("password", ADMIN_PASSWORD)];
@@ -189,8 +189,8 @@ fn proxy_that_is_not_trusted_is_named_by_the_log_and_the_doctor() {
         .header("x-forwarded-for", "203.0.113.7")
         .form(&right);
     browser.send(request).expect(303);
-    let told = doctor();
-    assert!(told.contains("through 127.0.0.1, which is not in trusted_proxies"), "{told}");
+    let report = doctor();
+    assert!(report.contains("through 127.0.0.1, which is not in trusted_proxies"), "{report}");
     until("the log to name it", || {
         server.stderr().contains("add it to trusted_proxies").then_some(())
     });
@@ -205,7 +205,7 @@ fn proxy_that_is_not_trusted_is_named_by_the_log_and_the_doctor() {
 }
 
 #[test]
-fn theme_is_kept_in_a_cookie_and_in_the_first_byte_of_the_page() {
+fn theme_is_stored_in_a_cookie_and_set_when_the_page_is_rendered() {
     let server = server();
     let mut browser = Browser::new(&server);
     let answer = browser.post("/theme", &[("theme", "dark"), ("next", "/sign-in")]).expect(303);

@@ -12,7 +12,7 @@ const FORM: [(&str, &str); 5] = [
 ];
 
 #[test]
-fn setup_works_once_and_is_gone_afterwards() {
+fn setup_works_once_and_is_not_found_afterwards() {
     let server = Server::start();
     let link = format!("/setup/{}", server.setup_secret());
     let mut browser = Browser::new(&server);
@@ -35,7 +35,7 @@ fn setup_works_once_and_is_gone_afterwards() {
     let page = browser.get("/workspaces").expect(200).text();
     assert!(page.contains("Tessera is set up") && page.contains("Workspace 1"), "{page}");
     let again = browser.get("/workspaces").expect(200).text();
-    assert!(!again.contains("Tessera is set up"), "the notice is said once");
+    assert!(!again.contains("Tessera is set up"), "the notice is shown once");
 
     let mut stranger = Browser::new(&server);
     let gone = stranger.get(&link).expect(404).text();
@@ -56,7 +56,7 @@ fn wrong_link_is_not_found_and_sets_nothing_up() {
 }
 
 #[test]
-fn what_was_typed_comes_back_inert_with_what_was_wrong_and_without_the_password() {
+fn refused_form_returns_escaped_input_and_errors_without_the_password() {
     let server = Server::start();
     let link = format!("/setup/{}", server.setup_secret());
     let mut browser = Browser::new(&server);

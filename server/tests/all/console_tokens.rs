@@ -63,11 +63,11 @@ fn token_is_added_shown_once_used_and_deleted() {
     assert_eq!(instance.verify(&json!({"token": secret}))["valid"], false);
     browser.get(&format!("{TOKENS}/{id}")).expect(404);
     browser.post(&delete, &[]).expect(404);
-    assert!(!instance.server.stderr().contains(&secret), "no log holds the secret");
+    assert!(!instance.server.stderr().contains(&secret), "the log does not contain the secret");
 }
 
 #[test]
-fn failed_form_keeps_what_was_typed() {
+fn failed_form_keeps_its_input() {
     let (_instance, mut browser) = start();
     let answer = browser
         .post(
@@ -128,7 +128,7 @@ fn hydrated_form_gets_the_token_or_the_problem_in_json() {
 }
 
 #[test]
-fn session_that_ends_in_the_middle_of_a_form_loses_nothing() {
+fn form_survives_a_session_that_ends_while_it_is_filled_in() {
     let (instance, mut browser) = start();
     let session = browser.cookie("tessera").unwrap().to_owned();
     browser.forget("tessera");
@@ -152,7 +152,7 @@ fn session_that_ends_in_the_middle_of_a_form_loses_nothing() {
             .as_array()
             .map(Vec::len),
         Some(1),
-        "nothing was made"
+        "no token was created"
     );
 
     let mut hydrated = Browser::new(&instance.server).asking_for_json();
@@ -190,7 +190,7 @@ fn markup_in_a_token_is_text_on_every_page() {
 }
 
 #[test]
-fn token_of_another_workspace_has_another_address() {
+fn token_of_another_workspace_has_a_different_path() {
     let (instance, mut browser) = start();
     let minted = instance.minted("other", &json!({"name": "x", "scopes": ["rivers:run"]}));
     let id = minted["token"]["id"].as_str().unwrap();

@@ -19,14 +19,14 @@ fn json_of(text: &str) -> Value {
 }
 
 #[test]
-fn commands_without_a_server_do_the_whole_set_up() {
+fn commands_complete_the_setup_without_a_server() {
     let folder = open_folder();
     let data_dir = folder.path().join("data");
     let tessera = |arguments: &[&str]| Tessera::on(&data_dir, arguments);
 
     let line = tessera(&["workspace", "list"]).run().refused(1);
     assert!(line.contains("contains no database") && line.contains("tessera serve"), "{line}");
-    assert!(!data_dir.exists(), "a question makes no folder");
+    assert!(!data_dir.exists(), "a read-only command creates no folder");
 
     tessera(&["admin", "create", "--email", ADMIN_EMAIL]).input(ADMIN_PASSWORD).run().ok();
     assert_eq!(postmaster(&data_dir), None, "the command stops the database that it started");
@@ -38,12 +38,12 @@ fn commands_without_a_server_do_the_whole_set_up() {
     assert!(secret.starts_with("tsr_") && !secret.contains(char::is_whitespace), "{secret}");
 
     let server = Server::builder().data_dir(&data_dir).start();
-    assert_eq!(server.setup_link(), None, "it is set up");
+    assert_eq!(server.setup_link(), None, "the instance is set up");
     server.request("GET", "/api/v1/self").bearer(&secret).send().expect(200);
 }
 
 #[test]
-fn commands_beside_a_server_act_at_once() {
+fn commands_beside_a_running_server_take_effect_immediately() {
     let server = Server::start();
     server.admin();
     let manager = server.managing_token("workspace-1");
@@ -199,7 +199,7 @@ fn policy_and_presets_are_shown_before_they_are_set() {
         (&view["effective"]["max_tokens"], &view["sources"]["max_tokens"]),
         (&json!(10), &json!("instance"))
     );
-    assert_eq!(view["rules"]["allow_never"], false, "what was not named stays");
+    assert_eq!(view["rules"]["allow_never"], false, "omitted rules stay unchanged");
     assert_eq!(server.run(&["policy", "set", "size=1"]).status, 2);
     let line = server.run(&["policy", "set", "name_pattern=("]).refused(1);
     assert!(line.contains("unclosed group"), "{line}");
@@ -209,7 +209,7 @@ fn policy_and_presets_are_shown_before_they_are_set() {
 }
 
 #[test]
-fn refused_values_are_one_line_that_names_each() {
+fn refused_values_are_reported_in_one_line() {
     let server = Server::start();
     server.admin();
     let line = server
@@ -360,7 +360,7 @@ fn audience_gets_its_scopes_from_an_openapi_document_and_loses_them_again() {
 }
 
 #[test]
-fn description_and_completions_need_no_instance() {
+fn openapi_document_and_completions_need_no_instance() {
     let folder = open_folder();
     let document = Tessera::new(&["openapi"]).folder(folder.path()).run().ok();
     let document = json_of(&document);
@@ -374,7 +374,7 @@ fn description_and_completions_need_no_instance() {
 }
 
 #[test]
-fn reader_that_goes_away_is_no_failure() {
+fn closed_output_pipe_is_not_a_failure() {
     let mut child = binary(&["openapi"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -392,7 +392,7 @@ fn reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
-fn doctor_judges_before_during_and_after() {
+fn doctor_checks_before_during_and_after_a_run() {
     let folder = open_folder();
     let data_dir = folder.path().join("data");
     let doctor = |arguments: &[&str]| {
@@ -406,7 +406,7 @@ fn doctor_judges_before_during_and_after() {
     let before = json_of(&doctor(&[]).ok());
     assert_eq!(verdict(&before, "data folder").as_deref(), Some("warn"));
     assert_eq!(verdict(&before, "PostgreSQL").as_deref(), Some("ok"));
-    assert!(!data_dir.exists(), "looking changes nothing");
+    assert!(!data_dir.exists(), "doctor changes nothing");
 
     let server = Server::builder().data_dir(&data_dir).start();
     server.admin();
@@ -442,7 +442,7 @@ fn doctor_judges_before_during_and_after() {
 }
 
 #[test]
-fn migrate_makes_a_database_and_says_so() {
+fn migrate_creates_a_database_and_reports_it() {
     let folder = open_folder();
     let data_dir = folder.path().join("data");
     for _ in 0..2 {
@@ -452,7 +452,7 @@ fn migrate_makes_a_database_and_says_so() {
 }
 
 #[test]
-fn commands_at_the_same_time_wait_for_each_other() {
+fn concurrent_commands_wait_for_each_other() {
     let folder = open_folder();
     let data_dir = folder.path().join("data");
     Tessera::on(&data_dir, &["admin", "create", "--email", ADMIN_EMAIL])

@@ -29,7 +29,7 @@ fn check_prints_values_and_sources_without_secrets() {
         ("session_absolute", "12h", "default"),
         ("public_url", "http://127.0.0.1:4000", "default"),
     ] {
-        let line = text.lines().find(|line| line.starts_with(setting)).expect("a line of its own");
+        let line = text.lines().find(|line| line.starts_with(setting)).expect("a separate line");
         assert!(line.contains(value) && line.contains(from), "{line}");
     }
     let json = check(&["config", "check", "--json"]);
@@ -71,7 +71,7 @@ fn bad_value_of_a_flag_is_a_usage_error_and_of_a_variable_a_failure() {
 }
 
 #[test]
-fn broken_database_url_is_refused_without_being_quoted() {
+fn malformed_database_url_is_refused_without_being_quoted() {
     for url in ["geheim", "mysql://u:geheim@h/d"] {
         let line = Tessera::new(&["serve"]).env("TESSERA_DATABASE_URL", url).run().refused(1);
         assert!(line.contains("database_url") && !line.contains("geheim"), "{line}");
@@ -79,7 +79,7 @@ fn broken_database_url_is_refused_without_being_quoted() {
 }
 
 #[test]
-fn password_that_is_not_encoded_is_never_shown() {
+fn unencoded_password_is_never_shown() {
     let folder = open_folder();
     for (number, url) in [
         "postgres://u:12/Geheim@127.0.0.1:1/d",
@@ -104,7 +104,7 @@ fn password_that_is_not_encoded_is_never_shown() {
 }
 
 #[test]
-fn port_in_use_is_one_plain_line_and_leaves_nothing_running() {
+fn port_in_use_is_reported_in_one_line_and_leaves_nothing_running() {
     let folder = open_folder();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound").to_string();

@@ -65,7 +65,7 @@ fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 #[test]
-fn longest_idle_makes_room_for_a_new_connection() {
+fn longest_idle_connection_makes_room_for_a_new_one() {
     for (all, of_address) in [("3", "100"), ("100", "3")] {
         let server = limited(all, of_address).start();
         let [mut first, mut second, mut silent] = [(); 3].map(|()| connect(&server));
@@ -84,7 +84,7 @@ fn longest_idle_makes_room_for_a_new_connection() {
 }
 
 #[test]
-fn when_all_are_busy_health_checks_and_the_unix_socket_get_in() {
+fn health_checks_and_the_unix_socket_are_served_when_all_connections_are_busy() {
     let folder = open_folder();
     let socket = folder.path().join("s");
     let server = limited("2", "100").argument("--listen-unix").argument(&socket.to_string_lossy());
@@ -101,7 +101,7 @@ fn when_all_are_busy_health_checks_and_the_unix_socket_get_in() {
 }
 
 #[test]
-fn address_whose_connections_are_all_busy_gets_no_further_one() {
+fn address_whose_connections_are_all_busy_gets_no_more() {
     let server = limited("100", "2").start();
     server.admin();
     let token = server.managing_token("workspace-1");
@@ -129,7 +129,7 @@ fn waiting(server: &Server, path: &str) -> TcpStream {
 }
 
 #[test]
-fn strangers_whose_bodies_never_come_make_room() {
+fn strangers_whose_bodies_never_arrive_make_room() {
     let server = limited("3", "100").start();
     server.admin();
     let crowd = ["/sign-in", "/sign-in", "/oauth2/revoke"];
@@ -138,7 +138,7 @@ fn strangers_whose_bodies_never_come_make_room() {
 }
 
 #[test]
-fn peers_that_take_no_answer_make_room() {
+fn peers_that_read_no_response_make_room() {
     const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
     let server = limited("2", "100").start();
     let mut crowd = Vec::new();
@@ -155,7 +155,7 @@ fn peers_that_take_no_answer_make_room() {
 }
 
 #[test]
-fn open_files_are_as_many_as_the_system_allows() {
+fn limit_of_open_files_is_raised_to_the_maximum() {
     let server = Server::start();
     let limits = fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
@@ -171,7 +171,7 @@ fn open_files(server: &Server) -> BTreeSet<u64> {
 }
 
 #[test]
-fn idle_connections_of_all_listeners_leave_files_for_everything_else() {
+fn idle_connections_of_all_listeners_leave_file_descriptors_for_other_work() {
     let folder = open_folder();
     let socket = folder.path().join("s");
     let server = Server::builder()
@@ -203,7 +203,7 @@ fn idle_connections_of_all_listeners_leave_files_for_everything_else() {
 }
 
 #[test]
-fn longest_idle_makes_room_when_no_file_is_left_for_a_connection() {
+fn longest_idle_connection_makes_room_when_file_descriptors_run_out() {
     let server = Server::start();
     let crowd: Vec<_> = (0..20)
         .map(|_| {

@@ -22,7 +22,7 @@ use std::{
 
 use crate::support::{
     Server, Tessera,
-    process::{is_root, lives, postmaster},
+    process::{is_alive, is_root, postmaster},
     server::open_folder,
 };
 use serde_json::json;
@@ -76,7 +76,7 @@ fn embedded_server_works_without_rights_on_its_schema() {
 }
 
 #[test]
-fn external_database_is_served_by_a_role_that_may_only_change_rows() {
+fn server_works_with_a_role_that_may_only_change_rows() {
     let (folder, data_dir, _server) = host();
     let sql = |sql: &str| psql(&data_dir, "tessera", "postgres", sql).unwrap();
     sql("CREATE DATABASE apart ENCODING 'UTF8' TEMPLATE template0 OWNER tessera_owner");
@@ -127,7 +127,7 @@ fn owners_of_others(data_dir: &Path, database: &str) -> String {
 }
 
 #[test]
-fn objects_of_others_in_the_schema_stay_theirs_and_hinder_no_start() {
+fn foreign_objects_in_the_schema_are_left_alone_and_prevent_no_start() {
     let (folder, data_dir, server) = host();
     psql(&data_dir, "tessera", "tessera", OF_OTHERS).unwrap();
     drop(server);
@@ -187,7 +187,7 @@ fn objects_of_others_in_the_schema_stay_theirs_and_hinder_no_start() {
 }
 
 #[test]
-fn defaults_of_role_and_database_change_nothing() {
+fn defaults_of_role_and_database_have_no_effect() {
     let (_folder, data_dir, server) = host();
     for default in [
         "default_transaction_isolation = 'serializable'",
@@ -228,7 +228,7 @@ fn defaults_of_role_and_database_change_nothing() {
 const CUT: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'tessera_server'";
 
 #[test]
-fn database_that_lets_nobody_in_or_lacks_a_right_is_503() {
+fn database_that_refuses_connections_or_lacks_a_right_is_503() {
     let (_folder, data_dir, server) = host();
     let manager = server.managing_token("workspace-1");
     let sql = |database: &str, sql: &str| psql(&data_dir, "tessera", database, sql).unwrap();
@@ -294,7 +294,7 @@ impl Drop for Load {
 
 /// A database that accepts fewer connections than a server wants.
 #[test]
-fn server_that_lost_all_its_scarce_connections_under_load_serves_again() {
+fn server_recovers_after_it_lost_all_connections_under_load() {
     let (_folder, data_dir, server) = host();
     let manager = server.managing_token("workspace-1");
     let sql = |sql: &str| psql(&data_dir, "tessera", "tessera", sql).unwrap();
@@ -325,7 +325,7 @@ fn server_that_lost_all_its_scarce_connections_under_load_serves_again() {
 }
 
 #[test]
-fn lock_that_is_held_too_long_is_503_and_says_so() {
+fn lock_held_too_long_is_503_with_the_reason() {
     let (_folder, data_dir, server) = host();
     let manager = server.managing_token("workspace-1");
     // A foreign statement that PostgreSQL cancels, as a time limit would.
@@ -365,7 +365,7 @@ fn lock_that_is_held_too_long_is_503_and_says_so() {
 }
 
 #[test]
-fn database_that_cannot_serve_ends_the_start_with_its_cure() {
+fn unusable_database_ends_the_start_with_the_remedy() {
     let (folder, data_dir, _server) = host();
     let sql = |sql: &str| psql(&data_dir, "tessera", "postgres", sql).unwrap();
     sql("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
@@ -389,7 +389,7 @@ fn database_that_cannot_serve_ends_the_start_with_its_cure() {
 }
 
 #[test]
-fn volume_that_gives_everything_to_a_group_does_not_hinder_a_start() {
+fn group_accessible_volume_does_not_prevent_a_start() {
     let (_folder, data_dir, server) = host();
     drop(server);
     open_to_group(&data_dir);
@@ -416,7 +416,7 @@ fn open_to_group(folder: &Path) {
 }
 
 #[test]
-fn copy_of_a_running_folder_leaves_the_original_alone() {
+fn server_on_a_copied_folder_does_not_touch_the_original() {
     let (folder, data_dir, server) = host();
     let original = postmaster(&data_dir).expect("a postmaster");
     let copy = folder.path().join("copy");
@@ -425,13 +425,13 @@ fn copy_of_a_running_folder_leaves_the_original_alone() {
 
     // A command on the copy starts the copy's own database, and changes nothing in the original.
     Tessera::on(&copy, &["workspace", "create", "--name", "Only here"]).run().ok();
-    assert!(lives(original));
+    assert!(is_alive(original));
     server.get("/readyz").expect(200);
     assert!(!server.run(&["workspace", "list"]).ok().contains("only-here"));
 
     let second = Server::builder().data_dir(&copy).start();
     assert!(second.run(&["workspace", "list"]).ok().contains("only-here"));
-    assert!(lives(original));
+    assert!(is_alive(original));
     server.get("/readyz").expect(200);
 }
 
@@ -471,7 +471,7 @@ fn with_keys(folder: &TempDir, keys: &str, url: &str, arguments: &[&str]) -> Tes
 }
 
 #[test]
-fn migration_needs_no_keys_makes_none_and_leaves_the_log_to_the_instance() {
+fn migration_neither_needs_nor_creates_keys_and_leaves_the_log_to_the_instance() {
     let (folder, data_dir, _server) = host();
     fresh(&data_dir, "new");
     let url = url(&data_dir, "tessera", "new");
@@ -509,7 +509,7 @@ fn migration_needs_no_keys_makes_none_and_leaves_the_log_to_the_instance() {
 const OTHER_KEYS: &str = "the keys file does not match this database";
 
 #[test]
-fn server_whose_keys_are_others_ends_when_the_instance_is_set_up() {
+fn server_with_different_keys_stops_when_the_instance_is_set_up() {
     let (folder, data_dir, _server) = host();
     fresh(&data_dir, "rolled");
     let url = url(&data_dir, "tessera", "rolled");

@@ -13,7 +13,7 @@ fn logged(server: &Server, what: &str) {
 }
 
 #[test]
-fn request_in_progress_is_answered_and_idle_connections_are_closed() {
+fn request_in_progress_completes_and_idle_connections_are_closed() {
     let mut server = Server::start();
     let mut idle = TcpStream::connect(server.address()).expect("it listens");
     idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").expect("open");
@@ -39,7 +39,7 @@ fn request_in_progress_is_answered_and_idle_connections_are_closed() {
 }
 
 #[test]
-fn second_signal_ends_the_waiting() {
+fn second_signal_stops_the_server_immediately() {
     let mut server = Server::start();
     let mut stuck = TcpStream::connect(server.address()).expect("it listens");
     stuck.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n").expect("open");

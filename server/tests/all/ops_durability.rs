@@ -15,14 +15,14 @@ const WARNINGS: [(&str, &str); 4] = [
 type Case = (&'static [(&'static str, &'static str)], &'static [&'static str]);
 
 /// Starts a server on this cluster. Returns its log and doctor's line about failover.
-fn said(cluster: &Cluster) -> (String, String) {
+fn warnings(cluster: &Cluster) -> (String, String) {
     let server = cluster.guest(&cluster.url()).start();
     let doctor = server.run(&["doctor"]);
     (server.stderr(), doctor.stdout)
 }
 
 #[test]
-fn database_that_may_lose_what_was_answered_is_warned_of_with_the_cure() {
+fn database_that_may_lose_acknowledged_changes_causes_a_warning_with_the_remedy() {
     let mut cluster = Cluster::new();
     let cases: [Case; 5] = [
         (&[], &[]),
@@ -39,7 +39,7 @@ fn database_that_may_lose_what_was_answered_is_warned_of_with_the_cure() {
     ];
     for (settings, expected) in cases {
         cluster.start(settings);
-        let (log, doctor) = said(&cluster);
+        let (log, doctor) = warnings(&cluster);
         for (name, warning) in WARNINGS {
             let of_start = log.lines().find(|line| line.contains(warning));
             let of_doctor = doctor

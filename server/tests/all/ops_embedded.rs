@@ -13,7 +13,7 @@ use std::{
 
 use crate::support::{
     Server, Tessera,
-    process::{is_root, kill, lives, owner, postmaster},
+    process::{is_alive, is_root, kill, owner, postmaster},
     server::{ADMIN_EMAIL, ADMIN_PASSWORD, open_folder},
     wait::until,
 };
@@ -37,7 +37,7 @@ fn second_start_finds_the_data_of_the_first() {
 }
 
 #[test]
-fn every_signal_that_ends_the_server_ends_its_database_in_good_order() {
+fn every_signal_that_stops_the_server_also_shuts_its_database_down_cleanly() {
     let server = Server::embedded();
     let data_dir = server.data_dir().to_owned();
     let (_, _folder) = server.stop();
@@ -46,7 +46,7 @@ fn every_signal_that_ends_the_server_ends_its_database_in_good_order() {
         let pid = postmaster(&data_dir).expect("a postmaster");
         server.signal(signal);
         assert!(server.wait().success(), "{signal:?}: {}", server.stderr());
-        assert!(!lives(pid), "{signal:?}");
+        assert!(!is_alive(pid), "{signal:?}");
         assert_eq!(postmaster(&data_dir), None, "{signal:?}");
     }
     let log = fs::read_to_string(data_dir.join("postgres.log")).expect("a log");
@@ -54,17 +54,17 @@ fn every_signal_that_ends_the_server_ends_its_database_in_good_order() {
 }
 
 #[test]
-fn killed_server_is_followed_by_one_that_takes_its_database_over() {
+fn next_server_takes_over_the_database_of_a_killed_one() {
     let server = Server::embedded();
     server.admin();
     let data_dir = server.data_dir().to_owned();
     let orphan = postmaster(&data_dir).expect("a postmaster");
     let folder = server.kill();
-    assert!(lives(orphan));
+    assert!(is_alive(orphan));
 
     let server = Server::builder().data_dir(&data_dir).start();
     assert!(server.stdout().contains(&format!("Stopping PostgreSQL process {orphan}")));
-    assert!(!lives(orphan));
+    assert!(!is_alive(orphan));
     assert!(server.run(&["workspace", "list"]).ok().contains("workspace-1"));
     drop(server);
     drop(folder);
@@ -78,12 +78,12 @@ fn command_finds_the_data_that_a_killed_server_left() {
     let orphan = postmaster(&data_dir).expect("a postmaster");
     let _folder = server.kill();
     assert!(Tessera::on(&data_dir, &["workspace", "list"]).run().ok().contains("workspace-1"));
-    assert!(!lives(orphan));
+    assert!(!is_alive(orphan));
     assert_eq!(postmaster(&data_dir), None);
 }
 
 #[test]
-fn killed_postmaster_is_started_again_while_the_server_serves() {
+fn killed_postmaster_is_restarted_while_the_server_runs() {
     let server = Server::embedded();
     server.admin();
     server.get("/readyz").expect(200);
@@ -91,7 +91,7 @@ fn killed_postmaster_is_started_again_while_the_server_serves() {
         let before = postmaster(server.data_dir()).expect("a postmaster");
         kill(before);
         until("another postmaster", || {
-            postmaster(server.data_dir()).filter(|pid| *pid != before && lives(*pid))
+            postmaster(server.data_dir()).filter(|pid| *pid != before && is_alive(*pid))
         });
         until("readiness", || (server.get("/readyz").status == 200).then_some(()));
         assert_eq!(server.get("/healthz").status, 200);
@@ -100,7 +100,7 @@ fn killed_postmaster_is_started_again_while_the_server_serves() {
 }
 
 #[test]
-fn server_and_postmaster_killed_together_leave_nothing_that_hinders_a_start() {
+fn server_starts_after_it_was_killed_together_with_its_postmaster() {
     let server = Server::embedded();
     server.admin();
     let data_dir = server.data_dir().to_owned();
@@ -112,7 +112,7 @@ fn server_and_postmaster_killed_together_leave_nothing_that_hinders_a_start() {
 }
 
 #[test]
-fn process_id_that_somebody_else_has_by_now_does_not_hinder_a_start() {
+fn process_id_reused_by_another_process_does_not_prevent_a_start() {
     let server = Server::embedded();
     let data_dir = server.data_dir().to_owned();
     let pid_file = data_dir.join("postgres/postmaster.pid");
@@ -125,14 +125,14 @@ fn process_id_that_somebody_else_has_by_now_does_not_hinder_a_start() {
     if is_root() {
         command.uid(found.uid()).gid(found.gid());
     }
-    let mut stranger = command.spawn().expect("sleep is everywhere");
+    let mut stranger = command.spawn().expect("every system has sleep");
     let rest = text.split_once('\n').expect("lines").1;
     fs::write(&pid_file, format!("{}\n{rest}", stranger.id())).expect("ours");
     chown(&pid_file, Some(found.uid()), Some(found.gid())).expect("ours");
 
     let server = Server::builder().data_dir(&data_dir).start();
     server.get("/readyz").expect(200);
-    assert!(stranger.try_wait().expect("our child").is_none(), "it was left alone");
+    assert!(stranger.try_wait().expect("our child").is_none(), "the other process still runs");
     stranger.kill().expect("our child");
     stranger.wait().expect("our child");
 }
@@ -154,7 +154,7 @@ fn files_are_private_and_the_database_never_runs_as_root() {
     let server = Server::embedded();
     let mode = |name: &str| {
         let path = server.data_dir().join(name);
-        fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+        fs::metadata(path).expect("the file exists").permissions().mode() & 0o777
     };
     assert_eq!(mode("keys.toml"), 0o600);
     assert_eq!(mode("postgres"), 0o700);
@@ -171,7 +171,7 @@ fn files_are_private_and_the_database_never_runs_as_root() {
 }
 
 #[test]
-fn long_path_of_the_data_folder_works_with_a_socket_elsewhere() {
+fn data_folder_with_a_long_path_works_with_a_socket_elsewhere() {
     let folder = open_folder();
     let data_dir = folder.path().join("a".repeat(60)).join("b".repeat(60)).join("data");
     let server = Server::builder().data_dir(&data_dir).start();
@@ -186,7 +186,7 @@ fn long_path_of_the_data_folder_works_with_a_socket_elsewhere() {
 }
 
 #[test]
-fn first_start_that_was_cut_off_is_begun_anew() {
+fn interrupted_first_start_is_repeated() {
     let folder = open_folder();
     let data_dir = folder.path().join("data");
     fs::create_dir_all(data_dir.join("postgres.draft-1/base")).expect("a folder");
@@ -197,7 +197,7 @@ fn first_start_that_was_cut_off_is_begun_anew() {
 }
 
 #[test]
-fn set_up_link_is_printed_and_never_logged() {
+fn setup_link_is_printed_and_never_logged() {
     let server = Server::embedded();
     let secret = server.setup_secret();
     assert_eq!(secret.len(), 43);
@@ -207,7 +207,7 @@ fn set_up_link_is_printed_and_never_logged() {
 }
 
 #[test]
-fn lost_or_foreign_keys_are_refused_and_never_made_anew() {
+fn lost_or_foreign_keys_are_refused_and_never_replaced() {
     let server = Server::embedded();
     server.admin();
     let data_dir = server.data_dir().to_owned();
@@ -240,7 +240,7 @@ fn lost_or_foreign_keys_are_refused_and_never_made_anew() {
 }
 
 #[test]
-fn missing_programs_are_named_with_how_to_get_them() {
+fn missing_programs_are_reported_with_how_to_install_them() {
     let folder = open_folder();
     let empty = folder.path().join("empty");
     fs::create_dir(&empty).expect("a folder");
@@ -257,7 +257,7 @@ fn missing_programs_are_named_with_how_to_get_them() {
 }
 
 #[test]
-fn database_of_another_version_is_refused_with_both_named() {
+fn database_of_another_version_is_refused_with_both_versions() {
     let folder = open_folder();
     let data_dir = folder.path().join("data");
     fs::create_dir_all(data_dir.join("postgres")).expect("a folder");
@@ -267,7 +267,7 @@ fn database_of_another_version_is_refused_with_both_named() {
 }
 
 #[test]
-fn folder_that_the_databases_user_cannot_reach_is_refused_with_a_better_one() {
+fn folder_that_the_database_user_cannot_reach_is_refused_with_an_alternative() {
     if !is_root() {
         return;
     }
@@ -281,7 +281,7 @@ fn folder_that_the_databases_user_cannot_reach_is_refused_with_a_better_one() {
 
 /// As on `OpenShift`. `initdb` looks up the name of its user ID.
 #[test]
-fn user_id_without_a_name_starts_with_nss_wrapper_and_is_refused_with_the_cure_without_it() {
+fn user_id_without_a_name_needs_nss_wrapper() {
     const UID: u32 = 1_234_567;
     let folder = open_folder();
     // A path where this user can run the program.

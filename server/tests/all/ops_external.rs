@@ -10,29 +10,29 @@ use crate::support::{Cluster, Server, Tessera, server::open_folder, wait::until}
 use tempfile::TempDir;
 
 /// The stopped server whose database the others use, and the folder that contains everything.
-fn house() -> (TempDir, PathBuf) {
+fn host_dir() -> (TempDir, PathBuf) {
     let folder = open_folder();
-    let data_dir = folder.path().join("house");
+    let data_dir = folder.path().join("host");
     let server = Server::builder().data_dir(&data_dir).start();
     server.admin();
     drop(server);
     (folder, data_dir)
 }
 
-fn url(house: &Path, database: &str) -> String {
-    format!("postgres://tessera@localhost/{database}?host={}", house.join("run").display())
+fn url(host_dir: &Path, database: &str) -> String {
+    format!("postgres://tessera@localhost/{database}?host={}", host_dir.join("run").display())
 }
 
-fn guest(house: &Path) -> crate::support::ServerBuilder {
+fn guest(host_dir: &Path) -> crate::support::ServerBuilder {
     Server::builder()
-        .env("TESSERA_DATABASE_URL", &url(house, "tessera"))
-        .env("TESSERA_KEYS_FILE", &house.join("keys.toml").to_string_lossy())
+        .env("TESSERA_DATABASE_URL", &url(host_dir, "tessera"))
+        .env("TESSERA_KEYS_FILE", &host_dir.join("keys.toml").to_string_lossy())
 }
 
 #[test]
-fn server_serves_as_soon_as_its_database_can_be_reached_and_again_after_it_was_away() {
-    let (_folder, house) = house();
-    let mut guest = guest(&house).without_waiting().start();
+fn server_serves_once_its_database_is_reachable_and_after_an_outage() {
+    let (_folder, host_dir) = host_dir();
+    let mut guest = guest(&host_dir).without_waiting().start();
     guest.get("/healthz").expect(200);
     let problem = guest.get("/readyz").expect(503);
     assert_eq!(problem.header("content-type"), Some("application/problem+json"));
@@ -42,24 +42,24 @@ fn server_serves_as_soon_as_its_database_can_be_reached_and_again_after_it_was_a
     assert!(page.text().contains("Tessera is starting"));
     guest.wait_for_line("Waiting for the database ");
 
-    let host = Server::builder().data_dir(&house).start();
+    let host = Server::builder().data_dir(&host_dir).start();
     guest.wait_until_ready();
     guest.get("/readyz").expect(200);
     assert_eq!(guest.setup_link(), None);
     drop(host);
 
-    until("the loss to be noticed", || (guest.get("/readyz").status == 503).then_some(()));
+    until("the outage to be detected", || (guest.get("/readyz").status == 503).then_some(()));
     guest.get("/healthz").expect(200);
-    let host = Server::builder().data_dir(&house).start();
+    let host = Server::builder().data_dir(&host_dir).start();
     until("readiness", || (guest.get("/readyz").status == 200).then_some(()));
     drop(host);
 }
 
 #[test]
 fn token_of_one_server_is_valid_at_another_that_shares_database_and_keys() {
-    let (_folder, house) = house();
-    let host = Server::builder().data_dir(&house).start();
-    let guest = guest(&house).start();
+    let (_folder, host_dir) = host_dir();
+    let host = Server::builder().data_dir(&host_dir).start();
+    let guest = guest(&host_dir).start();
     let token = host.managing_token("workspace-1");
     guest.request("GET", "/api/v1/self").bearer(&token).send().expect(200);
     // The guest's commands need no data folder at all.
@@ -68,13 +68,13 @@ fn token_of_one_server_is_valid_at_another_that_shares_database_and_keys() {
 }
 
 #[test]
-fn server_without_the_keys_of_its_database_is_refused_and_makes_none() {
-    let (folder, house) = house();
-    let _host = Server::builder().data_dir(&house).start();
+fn server_without_the_keys_of_its_database_is_refused_and_creates_none() {
+    let (folder, host_dir) = host_dir();
+    let _host = Server::builder().data_dir(&host_dir).start();
     let keys = folder.path().join("elsewhere/keys.toml");
     for arguments in [&["serve", "--listen", "127.0.0.1:0"][..], &["workspace", "list"]] {
         let finished = Tessera::on(&folder.path().join("data"), arguments)
-            .env("TESSERA_DATABASE_URL", &url(&house, "tessera"))
+            .env("TESSERA_DATABASE_URL", &url(&host_dir, "tessera"))
             .env("TESSERA_KEYS_FILE", &keys.to_string_lossy())
             .run();
         assert_eq!(finished.status, 1, "{finished:?}");
@@ -84,31 +84,31 @@ fn server_without_the_keys_of_its_database_is_refused_and_makes_none() {
 }
 
 #[test]
-fn mistake_in_the_url_ends_the_server_instead_of_a_wait_without_end() {
-    let (folder, house) = house();
-    let _host = Server::builder().data_dir(&house).start();
+fn mistake_in_the_url_stops_the_server_instead_of_waiting_forever() {
+    let (folder, host_dir) = host_dir();
+    let _host = Server::builder().data_dir(&host_dir).start();
     let finished = Tessera::on(&folder.path().join("data"), &["serve", "--listen", "127.0.0.1:0"])
-        .env("TESSERA_DATABASE_URL", &url(&house, "nowhere"))
+        .env("TESSERA_DATABASE_URL", &url(&host_dir, "nowhere"))
         .run();
     assert_eq!(finished.status, 1, "{finished:?}");
     assert!(finished.stderr.contains(r#"database "nowhere" does not exist"#), "{finished:?}");
 }
 
 #[test]
-fn command_says_in_one_line_that_the_database_is_away() {
-    let (folder, house) = house();
+fn command_reports_an_unreachable_database_in_one_line() {
+    let (folder, host_dir) = host_dir();
     let line = Tessera::on(&folder.path().join("data"), &["workspace", "list"])
-        .env("TESSERA_DATABASE_URL", &url(&house, "tessera"))
-        .env("TESSERA_KEYS_FILE", &house.join("keys.toml").to_string_lossy())
+        .env("TESSERA_DATABASE_URL", &url(&host_dir, "tessera"))
+        .env("TESSERA_KEYS_FILE", &host_dir.join("keys.toml").to_string_lossy())
         .run()
         .refused(1);
     assert!(line.contains("the database cannot be reached"), "{line}");
 }
 
 #[test]
-fn server_that_still_waits_for_its_database_stops_when_told() {
-    let (_folder, house) = house();
-    let guest = guest(&house).without_waiting().start();
+fn server_that_waits_for_its_database_stops_on_a_signal() {
+    let (_folder, host_dir) = host_dir();
+    let guest = guest(&host_dir).without_waiting().start();
     guest.get("/readyz").expect(503);
     let (status, _) = guest.stop();
     assert!(status.success(), "{status}");

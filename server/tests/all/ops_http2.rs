@@ -69,7 +69,7 @@ fn curl_speaks_either_version_on_either_listener() {
 /// Some clients treat the rest of a request as an error if the response arrives before its end:
 /// curl 7.88 then reports a broken stream and never shows the response.
 #[test]
-fn refusal_waits_for_the_end_of_what_it_refuses() {
+fn refusal_is_sent_after_the_end_of_the_refused_request() {
     let server = Server::builder().argument("--allowed-hosts").argument("tessera.example").start();
     let evil = ("origin", "http://evil.example");
     let cookie = ("cookie", "tessera=x");
@@ -92,7 +92,7 @@ fn refusal_waits_for_the_end_of_what_it_refuses() {
 }
 
 #[test]
-fn limits_are_announced_and_kept() {
+fn limits_are_announced_and_enforced() {
     let server = Server::builder().without_waiting().start();
     let mut connection = Connection::open(server.address());
     let settings = connection.wait_for(kind::SETTINGS).payload;
@@ -133,7 +133,7 @@ fn limits_are_announced_and_kept() {
 
 /// A header takes more memory than it has bytes on the wire, where it can be very short.
 #[test]
-fn request_with_many_short_headers_is_refused_at_once() {
+fn request_with_many_short_headers_is_refused_immediately() {
     let server = Server::builder().without_waiting().start();
     let mut connection = Connection::open(server.address());
     for (stream, headers, is_fine) in [(1, 80, true), (3, 101, false), (5, 900, false)] {
@@ -155,7 +155,7 @@ fn request_with_many_short_headers_is_refused_at_once() {
 }
 
 #[test]
-fn streams_that_are_opened_only_to_be_reset_end_the_connection() {
+fn streams_that_are_opened_only_to_be_reset_close_the_connection() {
     let server = Server::builder().without_waiting().start();
     let mut connection = Connection::open(server.address());
     connection.wait_for(kind::SETTINGS);
@@ -172,7 +172,7 @@ fn streams_that_are_opened_only_to_be_reset_end_the_connection() {
 }
 
 #[test]
-fn request_in_progress_is_answered_while_draining_and_no_further_one_is_taken() {
+fn draining_server_completes_requests_in_progress_and_accepts_no_others() {
     let mut server = Server::start();
     server.admin();
     let bearer = format!("Bearer {}", server.managing_token("workspace-1"));

@@ -63,7 +63,7 @@ fn verify(instance: &Instance, token: &str) {
 }
 
 #[test]
-fn requests_that_hold_their_thread_delay_no_verification() {
+fn requests_that_occupy_their_thread_delay_no_verification() {
     let server = one_thread().env("TESSERA_DRILL_STALL_MS", "2000").start();
     let instance = Instance::of(server);
     let server = &instance.server;
@@ -127,7 +127,7 @@ fn rows(count: usize) -> String {
 }
 
 #[test]
-fn import_against_the_slowest_pattern_delays_neither_verifications_nor_others_sign_in() {
+fn import_against_the_slowest_pattern_delays_neither_verifications_nor_sign_ins() {
     let instance = Instance::of(one_thread().start());
     let owner = By::Session(OWNER.to_owned());
     // No name matches, so the rows are checked and nothing is written.
@@ -148,7 +148,7 @@ fn import_against_the_slowest_pattern_delays_neither_verifications_nor_others_si
 }
 
 #[test]
-fn preview_of_a_policy_delays_neither_verifications_nor_others_sign_in() {
+fn policy_preview_delays_neither_verifications_nor_sign_ins() {
     let instance = Instance::of(one_thread().start());
     let theirs = instance.mint(OTHER, &json!({"name": "other tenant", "scopes": ["rivers:run"]}));
     let import = instance.managing("POST", &format!("{}/import", tokens_of(WORKSPACE)));
@@ -173,7 +173,7 @@ fn preview_of_a_policy_delays_neither_verifications_nor_others_sign_in() {
 }
 
 #[test]
-fn catalogues_that_are_read_delay_no_verification() {
+fn parsing_catalogues_delays_no_verification() {
     let instance = Instance::of(one_thread().start());
     let theirs = instance.mint(OTHER, &json!({"name": "other tenant", "scopes": ["rivers:run"]}));
     let mut catalogue =
@@ -207,7 +207,7 @@ fn catalogues_that_are_read_delay_no_verification() {
 const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
 
 #[test]
-fn lists_of_one_tenant_leave_connections_to_others() {
+fn lists_of_one_tenant_leave_connections_to_other_tenants() {
     let server = Server::builder().argument("--database-max-connections").argument("8").start();
     let instance = Instance::of(server);
     let rights = json!({"name": "theirs", "audiences": ["tessera"], "scopes": ["audit:read"]});
@@ -236,7 +236,7 @@ fn lists_of_one_tenant_leave_connections_to_others() {
 }
 
 #[test]
-fn large_answers_that_a_tenant_does_not_read_are_bounded() {
+fn large_unread_responses_of_a_tenant_are_bounded() {
     /// `:status: 429`: the index of its name in the static table, and its three digits in 17 bits
     /// (RFC 7541 section 6.2.1 and appendix B).
     const TOO_MANY: [u8; 5] = [0x48, 0x83, 0x68, 0x4F, 0xFF];

@@ -33,7 +33,7 @@ impl Watched {
 }
 
 #[test]
-fn numbers_follow_what_happens_and_only_their_own_listener_has_them() {
+fn metrics_follow_events_and_are_served_only_on_their_own_listener() {
     let watched = Watched::start();
     let server = &watched.server;
     let answer = watched.ask("GET", "/metrics").expect(200);
@@ -71,11 +71,11 @@ fn numbers_follow_what_happens_and_only_their_own_listener_has_them() {
     let connections =
         |state: &str| watched.value(&format!("tessera_database_connections{{state=\"{state}\"}}"));
     assert!(connections("idle") + connections("used") > 0.5);
-    assert!(!watched.server.stderr().contains("can read the metrics"), "loopback is nobody else's");
+    assert!(!watched.server.stderr().contains("can read the metrics"), "loopback is private");
 }
 
 #[test]
-fn metrics_have_no_listener_unless_somebody_wants_it_and_a_warning_when_it_is_open() {
+fn metrics_listener_is_optional_and_warns_on_a_public_address() {
     let server = Server::start();
     server.get("/metrics").expect(404);
     assert!(!server.stdout().contains("Metrics on"), "{}", server.stdout());

@@ -131,7 +131,7 @@ fn live(guest: &Server, manager: &str) {
 
 /// Without a database, every response is 503, and the log contains the reason.
 fn is_away(guest: &Server, manager: &str) {
-    until("the loss to be noticed", || (guest.get("/readyz").status == 503).then_some(()));
+    until("the outage to be detected", || (guest.get("/readyz").status == 503).then_some(()));
     for (method, path) in [
         ("GET", "/api/v1/self"),
         ("GET", "/auth/forward"),
@@ -147,7 +147,7 @@ fn is_away(guest: &Server, manager: &str) {
 
 #[test]
 #[ignore = "needs HAProxy and PgBouncer: make drill-failover"]
-fn server_works_behind_pgbouncer_that_pools_sessions() {
+fn server_works_behind_pgbouncer_in_session_mode() {
     let program = find("pgbouncer");
     let house = House::new();
     let host = house.open();
@@ -166,7 +166,7 @@ fn server_works_behind_pgbouncer_that_pools_sessions() {
 
 #[test]
 #[ignore = "needs HAProxy and PgBouncer: make drill-failover"]
-fn pgbouncer_that_pools_transactions_or_statements_ends_a_start_with_the_cure() {
+fn pgbouncer_in_transaction_or_statement_mode_ends_the_start_with_the_remedy() {
     let program = find("pgbouncer");
     let house = House::new();
     let host = house.open();
@@ -200,7 +200,7 @@ fn pgbouncer_that_pools_transactions_or_statements_ends_a_start_with_the_cure() 
 
 #[test]
 #[ignore = "needs HAProxy and PgBouncer: make drill-failover"]
-fn database_behind_haproxy_is_away_while_it_is_down_and_back_afterwards() {
+fn database_behind_haproxy_is_unavailable_while_it_is_down_and_recovers() {
     let program = find("haproxy");
     let house = House::new();
     let host = house.open();
@@ -214,7 +214,7 @@ fn database_behind_haproxy_is_away_while_it_is_down_and_back_afterwards() {
     let _host = house.open();
     until("the database to be back", || (guest.get("/readyz").status == 200).then_some(()));
     // A change that runs while the server detects the new connection is answered with 503.
-    until("the new connection to be noticed", || {
+    until("the new connection to be detected", || {
         guest.stderr().contains("the database's history may have changed").then_some(())
     });
     live(&guest, &manager);

@@ -19,7 +19,7 @@ fn login(server: &Server, password: &str) -> Request {
 }
 
 #[test]
-fn parallel_guesses_at_two_servers_are_checked_no_more_often_than_the_limit() {
+fn parallel_guesses_at_two_servers_stay_within_the_limit() {
     let folder = open_folder();
     let house = folder.path().join("house");
     let host = Server::builder().data_dir(&house).start();

@@ -28,7 +28,7 @@ fn ask(socket: &Path, path: &str) -> Request {
 }
 
 #[test]
-fn socket_serves_beside_the_port_names_callers_by_header_and_goes_with_the_server() {
+fn socket_serves_beside_the_port_trusts_the_address_header_and_is_removed_on_exit() {
     let (_folder, socket) = place();
     let mut server = builder(&socket).start();
     server.wait_for_line(&format!("Listening on unix:{}", socket.display()));
@@ -67,7 +67,7 @@ fn socket_serves_beside_the_port_names_callers_by_header_and_goes_with_the_serve
     // A response on another connection shows that the loop has accepted the previous one.
     ask(&socket, "/healthz").send().expect(200);
     server.signal(Signal::TERM);
-    until("the socket to go", || (!socket.exists()).then_some(()));
+    until("the socket to be removed", || (!socket.exists()).then_some(()));
     busy.write_all(b"}").expect("still open");
     let mut answer = String::new();
     busy.read_to_string(&mut answer).expect("an answer");
@@ -76,7 +76,7 @@ fn socket_serves_beside_the_port_names_callers_by_header_and_goes_with_the_serve
 }
 
 #[test]
-fn proxy_before_the_socket_passes_on_no_page_of_another_name() {
+fn proxy_in_front_of_the_socket_serves_no_page_under_another_host_name() {
     let (_folder, socket) = place();
     let mut server =
         builder(&socket).argument("--public-url").argument("https://tessera.example").start();
@@ -122,7 +122,7 @@ fn socket_of_a_killed_server_is_replaced_and_one_in_use_is_refused() {
     let (folder, socket) = place();
     let data_dir = folder.path().join("data");
     builder(&socket).data_dir(&data_dir).start().kill();
-    assert!(socket.exists(), "nobody could clean up");
+    assert!(socket.exists(), "a killed server leaves its socket");
     let server = builder(&socket).data_dir(&data_dir).start();
     ask(&socket, "/readyz").send().expect(200);
 

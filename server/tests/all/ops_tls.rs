@@ -100,7 +100,7 @@ fn is_refused(finished: &Finished, reason: &str) {
 }
 
 #[test]
-fn only_the_certificate_of_a_trusted_authority_for_this_host_is_accepted() {
+fn only_a_certificate_of_a_trusted_authority_for_this_host_is_accepted() {
     let mut cluster = Cluster::new();
     let folder = cluster.folder().to_owned();
     let (own, other) = (Ca::new(&folder, "own"), Ca::new(&folder, "other"));
@@ -137,7 +137,7 @@ fn only_the_certificate_of_a_trusted_authority_for_this_host_is_accepted() {
 }
 
 #[test]
-fn authority_that_the_system_does_not_know_is_refused_with_the_reason() {
+fn unknown_certificate_authority_is_refused_with_the_reason() {
     let mut cluster = Cluster::new();
     let own = Ca::new(cluster.folder(), "own");
     own.start(&mut cluster);
@@ -146,7 +146,7 @@ fn authority_that_the_system_does_not_know_is_refused_with_the_reason() {
 }
 
 #[test]
-fn server_whose_database_comes_back_with_another_certificate_is_away_and_says_why() {
+fn database_that_returns_with_another_certificate_is_unavailable_with_the_reason() {
     let mut cluster = Cluster::new();
     let folder = cluster.folder().to_owned();
     let (own, other) = (Ca::new(&folder, "own"), Ca::new(&folder, "other"));

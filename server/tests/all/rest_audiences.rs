@@ -38,7 +38,7 @@ fn version(answer: &Answer) -> &str {
 }
 
 #[test]
-fn audience_and_scope_are_made_changed_and_deleted_by_version() {
+fn audience_and_scope_are_created_changed_and_deleted_by_version() {
     let instance = Instance::start();
     let new = json!({"audience": "billing", "name": "Billing"});
     let made = owner(&instance, "POST", "").json(&new).send().expect(201);
@@ -120,7 +120,7 @@ fn pattern_is_declared_held_in_part_and_retired() {
 }
 
 #[test]
-fn catalogue_is_looked_at_and_loaded_as_toml_or_json() {
+fn catalogue_is_previewed_and_loaded_as_toml_or_json() {
     let instance = Instance::start();
     let looked = load(&instance, "?dry_run=true", "application/toml; charset=utf-8", QUERIES);
     let looked = looked.expect(200).json();

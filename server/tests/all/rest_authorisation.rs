@@ -245,7 +245,7 @@ fn of_ending((method, path, ..): &Row, who: &Who, usually: u16) -> u16 {
     if ends && matches!(who, Who::Person("admin", _)) { 403 } else { usually }
 }
 
-/// Administrators of the instance add members at once; others invite.
+/// Administrators of the instance add members immediately; other callers invite.
 fn of_inviting((method, path, ..): &Row, who: &Who, usually: u16) -> u16 {
     let invites = !matches!(who, Who::Person("owner" | "admin", _));
     if usually == 201 && *method == "post" && path.ends_with("/members") && invites {
@@ -601,7 +601,7 @@ fn every_caller_may_do_exactly_what_the_table_says() {
 }
 
 #[test]
-fn table_and_document_and_routes_are_the_same() {
+fn table_openapi_document_and_routes_agree() {
     let server = crate::support::Server::start();
     let document = server.get("/api/openapi.json").expect(200).json();
     let documented: BTreeSet<(String, String)> = operations(&document).into_iter().collect();

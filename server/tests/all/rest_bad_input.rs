@@ -31,7 +31,7 @@ fn count(instance: &Instance) -> usize {
 }
 
 #[test]
-fn body_that_is_no_json_is_malformed() {
+fn body_that_is_not_json_is_malformed() {
     let instance = Instance::start();
     for body in
         ["", "{", "name=a", "{\"name\":\"a\",\"scopes\":[]} x", "{\"name\":\"\\ud800\"}", "nul"]
@@ -93,7 +93,7 @@ const BEYOND_THE_CALENDAR: [&str; 3] =
     ["0000-01-01T00:00:00+23:59", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59"];
 
 #[test]
-fn moment_that_cannot_be_written_is_refused_wherever_it_is_sent() {
+fn time_outside_the_calendar_is_refused_in_every_field() {
     let instance = Instance::start();
     let token = instance.minted(WORKSPACE, &draft("ci"));
     let path = format!("/api/v1/tokens/{}", token["token"]["id"].as_str().unwrap());
@@ -125,7 +125,7 @@ fn moment_that_cannot_be_written_is_refused_wherever_it_is_sent() {
 }
 
 #[test]
-fn old_record_with_such_a_moment_hides_no_list_and_is_in_every_export() {
+fn old_record_with_a_time_outside_the_calendar_stays_readable() {
     let instance = Instance::start();
     let token = instance.minted(WORKSPACE, &draft("ancient"));
     let id = token["token"]["id"].as_str().unwrap().to_owned();
@@ -142,7 +142,7 @@ fn old_record_with_such_a_moment_hides_no_list_and_is_in_every_export() {
 }
 
 #[test]
-fn values_that_cannot_be_used_are_all_named() {
+fn invalid_values_are_all_reported() {
     let instance = Instance::start();
     let refused = instance.create(&json!({
         "name": "x".repeat(10_000),
@@ -177,7 +177,7 @@ fn values_that_cannot_be_used_are_all_named() {
 }
 
 #[test]
-fn names_at_their_edges() {
+fn names_are_checked_at_their_limits() {
     let instance = Instance::start();
     let name = |text: &str| instance.create(&json!({"name": text, "scopes": ["rivers:run"]}));
     for (text, expected) in [
@@ -212,7 +212,7 @@ fn names_at_their_edges() {
 }
 
 #[test]
-fn scopes_that_nobody_knows_are_refused() {
+fn unknown_scopes_are_refused() {
     let instance = Instance::start();
     for (scopes, expected) in [
         (json!([]), "scopes: must contain at least one scope"),
@@ -226,7 +226,7 @@ fn scopes_that_nobody_knows_are_refused() {
 }
 
 #[test]
-fn large_bodies_are_refused_with_an_answer() {
+fn large_bodies_are_refused_with_a_response() {
     let instance = Instance::start();
     let ten_megabytes = vec![b'x'; 10_000_000];
     let refused = post(&instance, Some("application/json"), ten_megabytes.clone());
@@ -263,7 +263,7 @@ fn is_refused(answer: std::io::Result<crate::support::Answer>) {
 }
 
 #[test]
-fn malformed_heads_do_not_reach_anything() {
+fn malformed_heads_are_refused_and_harmless() {
     let instance = Instance::start();
     let answer = instance.managing("GET", &format!("/api/v1/{}", "x".repeat(500_000))).try_send();
     is_refused(answer);
@@ -277,7 +277,7 @@ fn malformed_heads_do_not_reach_anything() {
 }
 
 #[test]
-fn what_is_not_http_is_refused_with_a_reason_too() {
+fn malformed_http_is_refused_with_a_reason() {
     let instance = Instance::start();
     let refused = instance.server.request("G(T", "/api/v1/self").send();
     problem(&refused, 400, "malformed_request");
@@ -290,7 +290,7 @@ fn what_is_not_http_is_refused_with_a_reason_too() {
 }
 
 #[test]
-fn questions_that_cannot_be_understood_are_refused() {
+fn invalid_verification_requests_are_refused() {
     let instance = Instance::start();
     let ask = |question: &Value| instance.managing("POST", "/api/v1/verify").json(question).send();
     for (question, expected) in [

@@ -60,7 +60,7 @@ fn status_before_the_body(server: &Server, path: &str, more: &str) -> u16 {
 }
 
 #[test]
-fn stranger_is_refused_before_the_body_comes() {
+fn stranger_is_refused_before_the_body_arrives() {
     let server = Server::start();
     let forms = ["/sign-in", "/setup/x", "/theme", "/sign-out"]
         .map(|path| (path, "application/x-www-form-urlencoded", 413));
@@ -98,7 +98,7 @@ fn known_caller_may_send_more_than_a_stranger() {
 }
 
 #[test]
-fn crowd_of_strangers_takes_no_memory_and_no_time_of_known_callers() {
+fn strangers_take_no_memory_and_no_time_from_known_callers() {
     const CONNECTIONS: usize = 12;
     const STREAMS: u32 = 100;
     let instance = Instance::start();
@@ -142,7 +142,7 @@ fn crowd_of_strangers_takes_no_memory_and_no_time_of_known_callers() {
 }
 
 #[test]
-fn answers_that_strangers_do_not_read_take_no_memory_for_long() {
+fn unread_responses_to_strangers_are_soon_dropped() {
     const CONNECTIONS: usize = 8;
     const STREAMS: u32 = 150;
     const PAGES: [&str; 4] = ["/sign-in", "/setup/x", "/nowhere", "/tokens"];

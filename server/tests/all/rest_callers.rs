@@ -88,7 +88,7 @@ fn manager(instance: &Instance, name: &str) -> (String, By) {
 }
 
 #[test]
-fn what_a_token_asked_for_is_not_done_when_the_token_was_stopped_or_narrowed_meanwhile() {
+fn request_of_a_token_that_was_stopped_or_narrowed_meanwhile_is_not_carried_out() {
     /// Counts the usable tokens.
     const TOKENS: &str = "SELECT count(*) FROM tokens WHERE deleted_at IS NULL";
     let instance = Instance::start();
@@ -130,7 +130,7 @@ fn what_a_token_asked_for_is_not_done_when_the_token_was_stopped_or_narrowed_mea
 }
 
 #[test]
-fn what_a_person_asked_for_is_not_done_when_they_were_stopped_meanwhile() {
+fn request_of_a_person_who_was_stopped_meanwhile_is_not_carried_out() {
     let instance = Instance::start();
     let mut look = Sql::on(&instance.server);
     let raise = json!({"instance_role": "admin", "enabled": true});
@@ -209,7 +209,7 @@ fn one_after_the_other(
 }
 
 #[test]
-fn stop_of_a_token_and_its_own_request_know_of_each_other() {
+fn stop_of_a_token_and_its_own_request_are_serialised() {
     let instance = Instance::start();
     let ghost = json!({"name": "ghost", "scopes": ["rivers:read"]});
     let mint = |by: &By| instance.request(by, "POST", &tokens_of(WORKSPACE)).json(&ghost).send();
@@ -275,14 +275,14 @@ fn stopped_while_they_wait(
         ];
         until("the requests", || (look.number(WAITING) == 3).then_some(()));
         stop();
-        assert_eq!(look.number(WAITING), 3, "one of them went on first");
+        assert_eq!(look.number(WAITING), 3, "the requests still wait");
         hold.run("COMMIT");
         requests.map(|request| request.join().unwrap())
     })
 }
 
 #[test]
-fn stop_of_a_person_waits_for_nothing_that_they_or_their_tokens_do() {
+fn stop_of_a_person_does_not_wait_for_their_requests() {
     let instance = Instance::start();
     let mut look = Sql::on(&instance.server);
     instance.sql(
@@ -357,7 +357,7 @@ fn stop_of_a_person_waits_for_nothing_that_they_or_their_tokens_do() {
 }
 
 #[test]
-fn removal_of_a_member_and_their_own_request_know_of_each_other() {
+fn removal_of_a_member_and_their_own_request_are_serialised() {
     let instance = Instance::start();
     let friend = instance.person("friend", "member", Some("admin"));
     instance.person("pawn", "member", Some("viewer"));
@@ -386,14 +386,14 @@ fn while_it_waits(
         let waiting = scope.spawn(waiting);
         until("the request that waits", || (look.number(WAITING) == 1).then_some(()));
         other();
-        assert_eq!(look.number(WAITING), 1, "the other one waited, too");
+        assert_eq!(look.number(WAITING), 1, "the other request waited, too");
         hold.run("COMMIT");
         waiting.join().unwrap()
     })
 }
 
 #[test]
-fn nobody_waits_for_a_caller_who_may_not_change_them() {
+fn request_does_not_wait_for_callers_who_may_not_change_its_record() {
     let instance = Instance::start();
     let capped = json!({"max_tokens": 1_000});
     let create = |by: &By, workspace: &str| {
@@ -435,7 +435,7 @@ fn nobody_waits_for_a_caller_who_may_not_change_them() {
 }
 
 #[test]
-fn token_that_was_bound_meanwhile_makes_tokens_within_its_bounds() {
+fn token_that_was_bounded_meanwhile_creates_tokens_within_its_bounds() {
     let instance = Instance::start();
     let mut look = Sql::on(&instance.server);
     let create = format!("POST {}", tokens_of(WORKSPACE));

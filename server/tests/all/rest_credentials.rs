@@ -18,7 +18,7 @@ fn challenge(answer: &Answer) -> String {
 }
 
 #[test]
-fn token_is_accepted_in_each_header() {
+fn token_is_accepted_in_every_header() {
     let instance = Instance::start();
     let token = &instance.manager;
     for (name, value) in [
@@ -47,7 +47,7 @@ fn two_different_tokens_are_refused() {
 }
 
 #[test]
-fn request_without_a_credential_is_told_what_to_present() {
+fn request_without_a_credential_gets_a_challenge() {
     let instance = Instance::start();
     let request = || instance.server.request("GET", "/api/v1/self");
     for answer in [
@@ -62,7 +62,7 @@ fn request_without_a_credential_is_told_what_to_present() {
 }
 
 #[test]
-fn credential_that_cannot_be_read_is_malformed() {
+fn unreadable_credential_is_malformed() {
     let instance = Instance::start();
     for (name, value) in [
         ("authorization", "Bearer"),
@@ -104,7 +104,7 @@ fn missing_scope_is_named_in_the_challenge() {
 }
 
 #[test]
-fn token_bound_to_addresses_is_refused_from_others() {
+fn token_bound_to_addresses_is_refused_from_other_addresses() {
     let instance = Instance::start();
     let mut body = draft("bound");
     body["ip_allow"] = json!(["203.0.113.0/24"]);
@@ -148,7 +148,7 @@ fn session_of_the_console_may_call_the_api_from_its_own_page() {
 }
 
 #[test]
-fn ended_session_is_nobody() {
+fn ended_session_is_unauthenticated() {
     let instance = Instance::start();
     instance.sql("UPDATE sessions SET created_at = now() - interval '2 days', expires_at = now() - interval '1 day'");
     let answer =

@@ -75,7 +75,7 @@ fn idle_strangers(server: &Server, addresses: u16, each: usize) -> Vec<TcpStream
 }
 
 #[test]
-fn strangers_that_send_nothing_keep_nobody_from_signing_in() {
+fn idle_strangers_do_not_prevent_sign_ins() {
     let instance = start();
     let server = &instance.server;
     let from = |request: Request| request.header("x-forwarded-for", "192.0.2.1");
@@ -102,7 +102,7 @@ fn strangers_that_send_nothing_keep_nobody_from_signing_in() {
 }
 
 #[test]
-fn login_that_is_not_received_is_no_payload_of_the_wrong_form() {
+fn login_body_that_is_aborted_is_503_and_not_a_bad_payload() {
     let instance = start();
     let headers = [("content-type", FORM), ("x-forwarded-for", "192.0.2.1")];
     // The bodies of one address may have 512 KiB together. Beyond that, the slowest of them is
@@ -138,7 +138,7 @@ fn files_of_four(instance: &Instance, bytes: usize) -> Vec<TcpStream> {
 }
 
 #[test]
-fn files_that_never_come_keep_no_other_holder_from_anything() {
+fn files_that_never_arrive_delay_no_other_caller() {
     let instance = start();
     for name in ["ann", "bob", "cid", "dan"] {
         instance.person(name, "member", None);
@@ -179,7 +179,7 @@ fn next_digest() -> u64 {
 }
 
 #[test]
-fn file_of_somebody_who_may_not_import_is_not_received() {
+fn file_of_a_caller_who_may_not_import_is_not_received() {
     let instance = Instance::start();
     let reader = instance.mint(WORKSPACE, &draft("reader"));
     for (token, workspace, status) in
@@ -201,7 +201,7 @@ fn file_of_somebody_who_may_not_import_is_not_received() {
 }
 
 #[test]
-fn pages_of_strangers_leave_connections_and_threads_to_known_people() {
+fn pages_for_strangers_leave_connections_and_threads_to_known_users() {
     let server = ["--trusted-proxies=127.0.0.1", "--database-max-connections=8"]
         .iter()
         .fold(Server::builder(), |server, argument| server.argument(argument));
@@ -247,7 +247,7 @@ fn pages_of_strangers_leave_connections_and_threads_to_known_people() {
 }
 
 #[test]
-fn pages_are_made_for_strangers_by_half_of_the_threads() {
+fn pages_for_strangers_use_at_most_half_of_the_threads() {
     let server = ["--trusted-proxies=127.0.0.1", "--database-max-connections=32"]
         .iter()
         .fold(Server::builder(), |server, argument| server.argument(argument));

@@ -80,7 +80,7 @@ fn lists_of_tokens() -> [(String, &'static str); 4] {
 }
 
 #[test]
-fn transfer_breaks_off_when_its_callers_token_is_deleted_or_narrowed() {
+fn transfer_is_aborted_when_the_calling_token_is_deleted_or_narrowed() {
     let instance = instance_with_long_lists();
     let owner = By::Session(OWNER.to_owned());
     for (path, scope) in lists_of_tokens() {
@@ -106,7 +106,7 @@ fn transfer_breaks_off_when_its_callers_token_is_deleted_or_narrowed() {
 }
 
 #[test]
-fn transfer_breaks_off_when_its_callers_session_or_membership_ends() {
+fn transfer_is_aborted_when_the_callers_session_or_membership_ends() {
     let instance = instance_with_long_lists();
     let log = format!("/api/v1/workspaces/{WORKSPACE}/audit?format=csv");
     for (number, path) in [format!("{}/export", tokens_of(WORKSPACE)), log].iter().enumerate() {

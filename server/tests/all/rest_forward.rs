@@ -17,7 +17,7 @@ fn ask(instance: &Instance, token: &str, path: &str) -> Answer {
 }
 
 #[test]
-fn valid_token_passes_and_tells_who_calls() {
+fn valid_token_passes_and_its_owner_is_reported() {
     let instance = Instance::start();
     let body = json!({"name": "שלום", "scopes": ["rivers:run", "rivers:write"]});
     let minted = instance.minted(WORKSPACE, &body);
@@ -40,7 +40,7 @@ fn valid_token_passes_and_tells_who_calls() {
 }
 
 #[test]
-fn every_method_is_answered_alike_and_no_body_is_read() {
+fn every_method_gets_the_same_response_and_no_body_is_read() {
     let instance = Instance::start();
     let token = instance.mint(WORKSPACE, &draft("any"));
     for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"] {
@@ -97,7 +97,7 @@ fn refusals_are_401_or_403_with_a_challenge() {
 }
 
 #[test]
-fn what_the_caller_sent_wrongly_is_401() {
+fn missing_or_malformed_credential_is_401() {
     let instance = Instance::start();
     let token = instance.mint(WORKSPACE, &draft("subject"));
     problem(&instance.server.get(QUERY), 401, "unauthenticated");
@@ -112,7 +112,7 @@ fn what_the_caller_sent_wrongly_is_401() {
 }
 
 #[test]
-fn query_that_is_not_understood_lets_nobody_pass() {
+fn invalid_query_accepts_no_token() {
     let instance = Instance::start();
     let token = instance.mint(WORKSPACE, &draft("subject"));
     for query in [
@@ -160,7 +160,7 @@ fn address_comes_from_a_trusted_gateway_only() {
 }
 
 #[test]
-fn token_beyond_its_limit_is_429_or_403_and_is_told_when_to_come_back() {
+fn token_beyond_its_limit_is_429_or_403_with_the_time_to_wait() {
     let instance = Instance::start();
     let mut body = draft("limited");
     body["rate_limit"] = json!({"limit": 2, "window_s": 86_400});
@@ -171,8 +171,8 @@ fn token_beyond_its_limit_is_429_or_403_and_is_told_when_to_come_back() {
         assert_eq!(refused.header("ratelimit"), None);
         let answer = ask(&instance, &token, QUERY).expect(200);
         assert_eq!(answer.header("ratelimit-policy"), Some("\"token\";q=2;w=86400"));
-        let told = answer.header("ratelimit").unwrap();
-        assert_eq!(&told[..12], &left[..12], "{told}");
+        let header = answer.header("ratelimit").unwrap();
+        assert_eq!(&header[..12], &left[..12], "{header}");
     }
     for (query, status) in [("", 429), ("&rate_limited=429", 429), ("&rate_limited=403", 403)] {
         let answer = ask(&instance, &token, &format!("{QUERY}{query}"));

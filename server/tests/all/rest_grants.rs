@@ -34,12 +34,12 @@ fn by(minted: &Value) -> By {
 }
 
 #[test]
-fn scope_of_ones_own_api_says_nothing_to_tessera() {
+fn scope_of_another_audience_has_no_effect_in_tessera() {
     let instance = with_vault();
     let flat = json!({"name": "flat", "audiences": ["vault", "tessera"], "scopes": ["verify", "tokens:write"]});
     let answer = instance.request(&owner(), "POST", &tokens_of(WORKSPACE)).json(&flat).send();
-    let told = problem(&answer, 422, "validation_failed");
-    assert_eq!(told["errors"][0]["field"], "scopes");
+    let refusal = problem(&answer, 422, "validation_failed");
+    assert_eq!(refusal["errors"][0]["field"], "scopes");
 
     let grants = json!({"vault": ["tokens:write"], "tessera": ["verify"]});
     let minted = instance.minted(WORKSPACE, &json!({"name": "client", "grants": grants}));
@@ -83,7 +83,7 @@ fn scope_of_ones_own_api_says_nothing_to_tessera() {
 }
 
 #[test]
-fn grants_shrink_and_are_found_by_the_pair() {
+fn grants_shrink_and_tokens_are_found_by_pair() {
     let instance = with_vault();
     let grants = json!({"vault": ["tokens:write", "rivers:read"], "default": ["rivers:read"]});
     let minted = instance.minted(WORKSPACE, &json!({"name": "client", "grants": grants}));
@@ -111,7 +111,7 @@ fn grants_shrink_and_are_found_by_the_pair() {
 }
 
 #[test]
-fn flat_request_is_each_scope_at_every_audience_that_declares_it() {
+fn flat_request_holds_each_scope_in_every_audience_that_declares_it() {
     let instance = with_vault();
     let flat = json!({"name": "flat", "audiences": ["vault", "default"], "scopes": ["rivers:read", "rivers:run"]});
     let minted = instance.minted(WORKSPACE, &flat);
@@ -120,12 +120,12 @@ fn flat_request_is_each_scope_at_every_audience_that_declares_it() {
     let both =
         json!({"name": "both", "grants": {"vault": ["rivers:read"]}, "scopes": ["rivers:read"]});
     let answer = instance.request(&owner(), "POST", &tokens_of(WORKSPACE)).json(&both).send();
-    let told = problem(&answer, 422, "validation_failed");
-    assert_eq!(told["errors"][0]["field"], "grants");
+    let refusal = problem(&answer, 422, "validation_failed");
+    assert_eq!(refusal["errors"][0]["field"], "grants");
 }
 
 #[test]
-fn import_and_export_have_pairs() {
+fn import_and_export_contain_pairs() {
     let instance = with_vault();
     let digest = "a".repeat(64);
     let csv = format!("digest,name,grants\n{digest},old,vault/tokens:write tessera/verify\n");
@@ -139,7 +139,7 @@ fn import_and_export_have_pairs() {
 }
 
 #[test]
-fn command_line_takes_pairs() {
+fn command_line_accepts_pairs() {
     let instance = with_vault();
     let create = |scopes: &[&str]| {
         let mut arguments = vec!["token", "create", "--workspace", WORKSPACE, "--name", "cli"];
@@ -180,7 +180,7 @@ fn exported_pairs_can_be_imported() {
 
 /// On other surfaces, too, a scope of one audience grants nothing in another.
 #[test]
-fn dialects_hand_on_pairs() {
+fn surfaces_pass_pairs_on() {
     let instance = with_vault();
     let devo = format!("/ws/accounts/{WORKSPACE}/credentials/tokens");
     let of = |id: &Value| {
@@ -204,8 +204,8 @@ fn dialects_hand_on_pairs() {
     let grants = json!({
         "vault": ["rivers:read"], "default": ["rivers:run"], "tessera": ["tokens:write"],
     });
-    let asks = by(&instance.minted(WORKSPACE, &json!({"name": "asks", "grants": grants})));
-    let By::Token(key) = &asks else { unreachable!() };
+    let caller = by(&instance.minted(WORKSPACE, &json!({"name": "caller", "grants": grants})));
+    let By::Token(key) = &caller else { unreachable!() };
     for (audience, scopes, status) in [
         ("vault", "tokens:write", 400),
         ("default", "rivers:read", 400),
@@ -216,7 +216,7 @@ fn dialects_hand_on_pairs() {
         let new = json!({
             "name": "d", "user": ADMIN_EMAIL, "audience": audience, "scopes": scopes,
         });
-        let answer = instance.request(&asks, "POST", &devo).json(&new).send().expect(status);
+        let answer = instance.request(&caller, "POST", &devo).json(&new).send().expect(status);
         if status == 200 {
             let secret = answer.json()["token"].clone();
             let known = instance.verify(&json!({"token": secret}));
@@ -236,7 +236,7 @@ fn dialects_hand_on_pairs() {
 }
 
 #[test]
-fn doctor_names_every_scope_of_0_1_that_was_not_decided() {
+fn doctor_reports_every_undecided_scope_of_version_0_1() {
     let instance = with_vault();
     let grants = json!({"vault": ["rivers:read"], "tessera": ["verify"]});
     let minted = instance.minted(WORKSPACE, &json!({"name": "old", "grants": grants}));
@@ -257,8 +257,8 @@ fn doctor_names_every_scope_of_0_1_that_was_not_decided() {
     let scope = json!({"name": "keys:read", "description": "See keys", "group": "Keys"});
     let path = "/api/v1/audiences/vault/scopes";
     instance.request(&owner(), "POST", path).json(&scope).send().expect(201);
-    let told = lines();
-    assert_eq!(told.len(), 2, "{told:?}");
+    let reported = lines();
+    assert_eq!(reported.len(), 2, "{reported:?}");
     for (scope, why) in [
         ("gone:scope", "none of the token's audiences declares this scope, so it has no effect"),
         (
@@ -268,8 +268,8 @@ fn doctor_names_every_scope_of_0_1_that_was_not_decided() {
         ),
     ] {
         let line = format!("{scope} of token old ({id}) in {WORKSPACE}: {why};");
-        let line = told.iter().find(|told| told.contains(&line));
-        assert!(line.is_some_and(|line| line.starts_with("warn")), "{told:?}");
+        let line = reported.iter().find(|reported| reported.contains(&line));
+        assert!(line.is_some_and(|line| line.starts_with("warn")), "{reported:?}");
     }
     let path = format!("/api/v1/tokens/{id}");
     let token = instance.request(&owner(), "GET", &path).send().expect(200).json();
@@ -281,7 +281,7 @@ fn doctor_names_every_scope_of_0_1_that_was_not_decided() {
 }
 
 #[test]
-fn doctor_names_grants_that_mean_tessera_and_another_audience() {
+fn doctor_reports_grants_that_match_tessera_and_another_audience() {
     let instance = with_vault();
     instance.person("mem", "member", Some("member"));
     let line = || {
@@ -291,8 +291,8 @@ fn doctor_names_grants_that_mean_tessera_and_another_audience() {
     };
     assert!(line().starts_with("ok"), "{}", line());
     instance.sql("UPDATE memberships SET grants = '{rivers:read,tokens:*}' WHERE role = 'member'");
-    let told = format!(
+    let expected = format!(
         "tokens:* of mem@example.com in {WORKSPACE} matches scopes of both tessera and vault"
     );
-    assert!(line().starts_with("warn") && line().contains(&told), "{}", line());
+    assert!(line().starts_with("warn") && line().contains(&expected), "{}", line());
 }

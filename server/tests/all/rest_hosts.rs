@@ -51,7 +51,7 @@ fn request_names_one_host() {
 }
 
 #[test]
-fn http_2_is_held_to_the_same() {
+fn http_2_request_names_one_host() {
     let server = Server::start();
     let mut connection = Connection::open(server.address());
     for (stream, more) in [(1, &[][..]), (3, &[("host", "other.example")])] {
@@ -64,7 +64,7 @@ fn http_2_is_held_to_the_same() {
 }
 
 #[test]
-fn cookies_count_only_under_a_name_of_this_server() {
+fn cookies_are_accepted_only_under_a_name_of_this_server() {
     let instance = Instance::of(
         Server::builder().argument("--allowed-hosts").argument("Tessera.Example").start(),
     );

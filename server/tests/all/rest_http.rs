@@ -33,7 +33,7 @@ fn unknown_paths_of_the_api_are_problems() {
 }
 
 #[test]
-fn unknown_methods_say_which_are_known() {
+fn unknown_methods_are_refused_with_the_known_ones() {
     let server = Server::start();
     for (method, path, allow) in [
         ("PUT", tokens_of(WORKSPACE), "GET,HEAD,POST"),
@@ -64,7 +64,7 @@ fn head_is_get_without_a_body() {
 }
 
 #[test]
-fn every_answer_of_the_api_is_protected_and_has_an_id() {
+fn every_api_response_has_security_headers_and_an_id() {
     let instance = Instance::start();
     let mut ids = Vec::new();
     for path in [
@@ -101,7 +101,7 @@ fn every_answer_of_the_api_is_protected_and_has_an_id() {
 }
 
 #[test]
-fn https_is_pinned_when_people_come_by_https() {
+fn hsts_is_sent_if_the_public_url_is_https() {
     let server = Server::builder().env("TESSERA_PUBLIC_URL", "https://tessera.example").start();
     let answer = server.get("/healthz");
     assert_eq!(answer.header("strict-transport-security"), Some("max-age=31536000"));
@@ -111,7 +111,7 @@ fn https_is_pinned_when_people_come_by_https() {
 }
 
 #[test]
-fn log_has_the_route_and_never_a_secret() {
+fn log_contains_the_route_and_never_a_secret() {
     let instance = Instance::start();
     let created = instance.create(&draft("logged")).expect(201);
     let secret = created.json()["secret"].as_str().unwrap().to_owned();
@@ -165,14 +165,14 @@ fn documentation_is_served_under_a_strict_policy() {
 }
 
 #[test]
-fn health_and_readiness_are_told() {
+fn health_and_readiness_are_reported() {
     let server = Server::start();
     assert_eq!(server.get("/healthz").expect(200).json()["status"], "ok");
     assert_eq!(server.get("/readyz").expect(200).json()["status"], "ready");
 }
 
 #[test]
-fn posts_to_the_console_count_together_with_calls_of_the_api() {
+fn console_posts_and_api_calls_count_together() {
     let server =
         crate::support::Server::builder().argument("--api-rate-limit").argument("3").start();
     server.admin();
@@ -210,7 +210,7 @@ fn posts_to_the_console_count_together_with_calls_of_the_api() {
 }
 
 #[test]
-fn caller_is_told_what_is_left_and_stopped_beyond_it() {
+fn caller_gets_the_remaining_quota_and_is_refused_beyond_it() {
     let server =
         crate::support::Server::builder().argument("--api-rate-limit").argument("2").start();
     let instance = Instance::of(server);
@@ -218,8 +218,8 @@ fn caller_is_told_what_is_left_and_stopped_beyond_it() {
     for left in ["1", "0"] {
         let answer = ask("/api/v1/self").expect(200);
         assert_eq!(answer.header("ratelimit-policy"), Some("\"caller\";q=2;w=60"));
-        let told = answer.header("ratelimit").unwrap().to_owned();
-        assert!(told.starts_with(&format!("\"caller\";r={left};t=")), "{told}");
+        let header = answer.header("ratelimit").unwrap().to_owned();
+        assert!(header.starts_with(&format!("\"caller\";r={left};t=")), "{header}");
     }
     let refused = ask("/api/v1/self");
     problem(&refused, 429, "rate_limited");

@@ -28,7 +28,7 @@ impl Instance {
 }
 
 #[test]
-fn repeated_request_gets_its_first_answer() {
+fn repeated_request_gets_its_first_response() {
     let instance = Instance::start();
     let manager = By::Token(instance.manager.clone());
     let first = instance.attempt(&manager, "order-4711", &draft("once"));
@@ -72,7 +72,7 @@ fn refusal_is_repeated_under_the_id_of_its_request() {
 }
 
 #[test]
-fn caller_who_hangs_up_finds_the_answer_later() {
+fn caller_who_hangs_up_gets_the_response_later() {
     let instance = Instance::start();
     let manager = By::Token(instance.manager.clone());
     // The log is locked, so the request gets no response yet.
@@ -119,7 +119,7 @@ fn failure_of_the_server_is_not_kept() {
 }
 
 #[test]
-fn refusal_that_may_be_over_soon_is_not_kept() {
+fn temporary_refusal_is_not_kept() {
     let instance = Instance::start();
     let manager = By::Token(instance.manager.clone());
     let beyond = json!({
@@ -146,7 +146,7 @@ fn rounds() -> usize {
 }
 
 #[test]
-fn one_request_64_times_at_once_makes_one_token() {
+fn one_request_64_times_concurrently_creates_one_token() {
     let instance = Instance::start();
     let manager = By::Token(instance.manager.clone());
     for round in 0..rounds() {
@@ -178,7 +178,7 @@ fn one_request_64_times_at_once_makes_one_token() {
 }
 
 #[test]
-fn attempt_after_a_crash_makes_no_second_token() {
+fn retry_after_a_crash_creates_no_second_token() {
     let instance = Instance::start();
     let manager = By::Token(instance.manager.clone());
     instance.attempt(&manager, "k", &draft("once")).expect(201);
@@ -192,7 +192,7 @@ fn attempt_after_a_crash_makes_no_second_token() {
 }
 
 #[test]
-fn rotation_whose_answer_was_lost_is_answered_again_to_the_replaced_secret() {
+fn lost_rotation_response_is_repeated_to_the_replaced_secret() {
     let instance = Instance::start();
     let old = instance.mint(WORKSPACE, &draft("worker"));
     let rotate = |key: &str, body: &serde_json::Value| {
@@ -220,7 +220,7 @@ fn rotation_whose_answer_was_lost_is_answered_again_to_the_replaced_secret() {
 
 /// An attacker may have recorded the request, and would receive the current secret.
 #[test]
-fn answer_to_a_rotation_is_not_given_to_the_replaced_secret_once_a_newer_one_was_used() {
+fn rotation_response_is_not_repeated_to_the_replaced_secret_once_a_newer_one_was_used() {
     let instance = Instance::start();
     let rotate = |secret: &str, key: &str, body: &serde_json::Value| {
         let by = By::Token(secret.to_owned());
@@ -247,7 +247,7 @@ fn answer_to_a_rotation_is_not_given_to_the_replaced_secret_once_a_newer_one_was
     let late = rotate(&first, "k", &json!({}));
     problem(&late, 401, "invalid_token");
     assert!(!late.text().contains(&second));
-    assert_eq!((reuses(), shown()), (1, 0), "it is a reuse");
+    assert_eq!((reuses(), shown()), (1, 0), "the reuse is recorded");
     // After a further rotation, whose secret was not used yet.
     let third = of(&rotate(&second, "k2", &json!({})).expect(201));
     problem(&rotate(&first, "k", &json!({})), 401, "invalid_token");
@@ -265,7 +265,7 @@ fn answer_to_a_rotation_is_not_given_to_the_replaced_secret_once_a_newer_one_was
 }
 
 #[test]
-fn repeated_answer_with_a_secret_is_audited_and_shown_for_ten_minutes() {
+fn repeated_response_with_a_secret_is_audited_and_available_for_ten_minutes() {
     let instance = Instance::start();
     let manager = By::Token(instance.manager.clone());
     let origin = instance.minted(WORKSPACE, &draft("origin"));
@@ -300,7 +300,7 @@ fn repeated_answer_with_a_secret_is_audited_and_shown_for_ten_minutes() {
 }
 
 #[test]
-fn caller_without_the_right_leaves_no_key() {
+fn caller_without_the_right_stores_no_key() {
     let instance = Instance::start();
     let weak = instance.mint(WORKSPACE, &draft("weak"));
     let refused = instance.attempt(&By::Token(weak), "k", &draft("more"));

@@ -19,7 +19,7 @@ fn live(instance: &Instance, owner: &By) -> Value {
 }
 
 #[test]
-fn administrators_see_every_server_and_nobody_else_learns_of_the_page() {
+fn administrators_see_every_server_and_other_callers_get_404() {
     let instance = Instance::start();
     let owner = By::Session(OWNER.to_owned());
     let shown = live(&instance, &owner);

@@ -35,7 +35,7 @@ fn error(answer: &Answer, status: u16, code: &str) {
 }
 
 #[test]
-fn active_token_is_told_with_the_words_of_the_rfc() {
+fn active_token_is_described_in_the_terms_of_the_rfc() {
     let instance = Instance::start();
     let body =
         json!({"name": "ci", "scopes": ["rivers:write"], "expires_at": "2099-01-01T00:00:00Z"});
@@ -65,7 +65,7 @@ fn active_token_is_told_with_the_words_of_the_rfc() {
 }
 
 #[test]
-fn whatever_is_not_active_is_answered_byte_for_byte_alike() {
+fn inactive_tokens_get_byte_identical_responses() {
     let instance = Instance::start();
     let minted = |more: Value| {
         let mut body = draft("subject");
@@ -129,7 +129,7 @@ fn whatever_is_not_active_is_answered_byte_for_byte_alike() {
 }
 
 #[test]
-fn caller_must_be_known_and_allowed() {
+fn caller_must_be_authenticated_and_allowed() {
     let instance = Instance::start();
     let subject = instance.mint(WORKSPACE, &draft("subject"));
     let form = |request: Request| request.form(&[("token", &subject)]).send();
@@ -168,7 +168,7 @@ fn caller_must_be_known_and_allowed() {
 }
 
 #[test]
-fn request_that_is_no_form_with_one_token_is_invalid() {
+fn request_that_is_not_a_form_with_one_token_is_invalid() {
     let instance = Instance::start();
     let subject = instance.mint(WORKSPACE, &draft("subject"));
     let kind = "application/x-www-form-urlencoded";
@@ -207,7 +207,7 @@ fn request_that_is_no_form_with_one_token_is_invalid() {
 }
 
 #[test]
-fn rate_limit_is_neither_looked_at_nor_drawn_on() {
+fn introspection_neither_checks_nor_uses_the_rate_limit() {
     let instance = Instance::start();
     let mut body = draft("limited");
     body["rate_limit"] = json!({"limit": 1, "window_s": 86_400});
@@ -233,7 +233,7 @@ fn rate_limit_is_neither_looked_at_nor_drawn_on() {
 }
 
 #[test]
-fn introspection_is_a_use() {
+fn introspection_counts_as_a_use() {
     let instance = Instance::start();
     let minted = instance.minted(WORKSPACE, &draft("used"));
     let path = format!("/api/v1/tokens/{}", text(&minted["token"]["id"]));

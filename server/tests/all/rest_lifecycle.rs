@@ -33,7 +33,7 @@ fn owner(instance: &Instance, method: &str, path: &str, body: Option<&Value>) ->
 }
 
 #[test]
-fn token_is_switched_expired_and_changed() {
+fn token_is_disabled_enabled_expired_and_changed() {
     let instance = Instance::start();
     let minted = instance.minted(WORKSPACE, &draft("ci"));
     let token = secret(&minted);
@@ -61,12 +61,12 @@ fn token_is_switched_expired_and_changed() {
     assert_eq!(cleared["not_before"], Value::Null);
     assert_eq!(cleared["expires_at"], Value::Null);
     assert_eq!((&cleared["ip_allow"], &cleared["tags"]), (&json!([]), &json!({})));
-    assert_eq!(cleared["name"], "renamed", "what is not named stays");
+    assert_eq!(cleared["name"], "renamed", "omitted fields stay unchanged");
     assert_eq!(code(&instance, &token), "VALID");
 }
 
 #[test]
-fn change_that_cannot_be_had_names_the_field() {
+fn impossible_change_names_the_field() {
     let instance = Instance::start();
     let minted = instance.minted(WORKSPACE, &draft("ci"));
     for (patch, expected) in [
@@ -140,7 +140,7 @@ fn version_guards_every_change() {
 }
 
 #[test]
-fn rotation_hands_over_and_is_not_kept_anywhere() {
+fn rotation_hands_over_and_its_secret_is_not_stored() {
     let instance = Instance::start();
     let minted = instance.minted(WORKSPACE, &draft("ci"));
     let answer = instance
@@ -160,11 +160,11 @@ fn rotation_hands_over_and_is_not_kept_anywhere() {
     assert_eq!((&ended["grace_until"], &ended["older_hint"]), (&Value::Null, &Value::Null));
     assert_eq!(code(&instance, &secret(&minted)), "EXPIRED");
     let shown = instance.managing("GET", &path(&minted, "")).send().expect(200).json();
-    assert!(shown["reused_at"].is_string(), "the ended secret was just presented");
+    assert!(shown["reused_at"].is_string(), "the expired secret was just presented");
 
     let null = instance.managing("POST", &path(&minted, "/rotate")).json(&Value::Null);
     let rotated = null.send().expect(201).json();
-    // Without a body, the old secret expires at once.
+    // Without a body, the old secret expires immediately.
     let again = instance.managing("POST", &path(&minted, "/rotate")).send().expect(201).json();
     assert_eq!(code(&instance, &secret(&rotated)), "EXPIRED");
     assert_eq!(code(&instance, &secret(&again)), "VALID");
@@ -194,7 +194,7 @@ fn presented_token_rotates_and_deletes_itself() {
 }
 
 #[test]
-fn recoverable_secret_is_shown_again_and_only_where_policy_and_scope_allow() {
+fn recoverable_secret_is_revealed_only_if_policy_and_scope_allow() {
     let instance = Instance::start();
     let wish = json!({"name": "kept", "scopes": ["rivers:run"], "recoverable": true});
     let refused = owner(&instance, "POST", &tokens_of(WORKSPACE), Some(&wish));
@@ -253,7 +253,7 @@ fn clone_is_another_token_of_the_same_kind() {
 }
 
 #[test]
-fn many_tokens_at_once_have_each_a_result() {
+fn bulk_request_returns_a_result_for_each_token() {
     let instance = Instance::start();
     let id = |minted: &Value| minted["token"]["id"].clone();
     let one = instance.minted(WORKSPACE, &draft("one"));
@@ -266,13 +266,13 @@ fn many_tokens_at_once_have_each_a_result() {
     let ids = json!([id(&one), id(&foreign), id(&two)]);
     let answer = bulk(&json!({"action": "disable", "ids": ids})).expect(200).json();
     let items = answer["items"].as_array().unwrap();
-    let told: Vec<(&Value, u64, &Value)> = items
+    let results: Vec<(&Value, u64, &Value)> = items
         .iter()
         .map(|item| (&item["id"], item["status"].as_u64().unwrap(), &item["problem"]["code"]))
         .collect();
     let missing = json!("not_found");
     assert_eq!(
-        told,
+        results,
         [
             (&id(&one), 200, &Value::Null),
             (&id(&foreign), 404, &missing),

@@ -42,12 +42,12 @@ fn made(instance: &Instance, email: &str, password: Option<&str>) -> Value {
 /// The path of a link, and the secret in it.
 fn path_of(server: &Server, url: &str) -> (String, String) {
     let path = url.strip_prefix(&server.url()).expect("a link to this server").to_owned();
-    let secret = path.strip_prefix("/reset-password/").expect("a path of its own").to_owned();
+    let secret = path.strip_prefix("/reset-password/").expect("a path").to_owned();
     (path, secret)
 }
 
 #[test]
-fn password_is_changed_with_the_old_one_and_the_session_gets_another_cookie() {
+fn password_change_needs_the_old_password_and_replaces_the_session_cookie() {
     let instance = Instance::start();
     let server = &instance.server;
     let mut browser = Browser::signed_in(server, ADMIN_EMAIL, ADMIN_PASSWORD);
@@ -82,7 +82,7 @@ fn password_is_changed_with_the_old_one_and_the_session_gets_another_cookie() {
 }
 
 #[test]
-fn link_of_an_administrator_lets_the_person_choose_and_no_log_has_it() {
+fn password_link_lets_the_person_choose_and_is_never_logged() {
     let instance = Instance::start();
     let server = &instance.server;
     let created = made(&instance, GRACE, None);
@@ -115,7 +115,7 @@ fn link_of_an_administrator_lets_the_person_choose_and_no_log_has_it() {
     assert_eq!(input_value(&refused.text(), "new_password"), None);
     let set = browser.post(&path, &[("new_password", NEW)]).expect(303);
     assert_eq!(set.header("location"), Some("/sign-in"));
-    assert_eq!(browser.cookie("tessera"), None, "it signs nobody in");
+    assert_eq!(browser.cookie("tessera"), None, "the link does not sign the person in");
     assert!(browser.get("/sign-in").text().contains("Your password was set. Sign in with it."));
     browser.get(&path).expect(404);
     browser.post(&path, &[("new_password", "n7fjqx0vzkw2mhd")]).expect(404);
@@ -172,7 +172,7 @@ fn issued(instance: &Instance, person: &Value) -> String {
 
 /// The administrator who created a link could guess the person's current password.
 #[test]
-fn wrong_guess_at_the_present_password_uses_up_the_link_although_its_sender_hangs_up() {
+fn wrong_guess_at_the_current_password_uses_up_the_link_even_if_the_client_hangs_up() {
     let instance = Instance::start();
     let server = &instance.server;
     let created = made(&instance, GRACE, Some(ADMIN_PASSWORD));
@@ -189,7 +189,7 @@ fn wrong_guess_at_the_present_password_uses_up_the_link_although_its_sender_hang
 }
 
 #[test]
-fn right_guess_at_the_present_password_by_a_link_is_counted_and_recorded() {
+fn right_guess_at_the_current_password_through_a_link_is_counted_and_recorded() {
     let instance = Instance::start();
     let server = &instance.server;
     let created = made(&instance, GRACE, None);
@@ -206,7 +206,7 @@ fn right_guess_at_the_present_password_by_a_link_is_counted_and_recorded() {
             break;
         }
         checked += 1;
-        assert!(checked < 10, "as many as one likes");
+        assert!(checked < 10, "guesses are not limited");
         assert!(refused.text().contains("must not be your current password"), "{checked}");
         assert_eq!(rows(&instance, "user.password_reset_refused"), checked);
     }
@@ -217,7 +217,7 @@ fn right_guess_at_the_present_password_by_a_link_is_counted_and_recorded() {
 
 /// Without any trace, a missing refusal would show that the password is right.
 #[test]
-fn right_password_leaves_its_trace_although_its_sender_hangs_up() {
+fn right_password_is_recorded_even_if_the_client_hangs_up() {
     let instance = Instance::start();
     let server = &instance.server;
     let created = made(&instance, GRACE, None);
@@ -241,7 +241,7 @@ fn right_password_leaves_its_trace_although_its_sender_hangs_up() {
 }
 
 #[test]
-fn password_that_an_administrator_chose_opens_one_page_until_it_is_changed() {
+fn password_chosen_by_an_administrator_must_be_changed_first() {
     let instance = Instance::start();
     let server = &instance.server;
     let created = made(&instance, GRACE, Some(ADMIN_PASSWORD));
@@ -292,7 +292,7 @@ fn password_that_an_administrator_chose_opens_one_page_until_it_is_changed() {
     let form = [("current_password", "wrong"), ("new_password", NEW)];
     let wrong = browser.post("/account/password", &form).expect(422);
     assert!(wrong.text().contains("Current password is wrong"), "{}", wrong.text());
-    assert!(!wrong.text().contains(NEW), "a password never comes back");
+    assert!(!wrong.text().contains(NEW), "no response contains the password");
     let form = [("current_password", ADMIN_PASSWORD), ("new_password", NEW)];
     let changed = browser.post("/account/password", &form).expect(303);
     assert_eq!(changed.header("location"), Some("/workspaces"));
@@ -304,7 +304,7 @@ fn password_that_an_administrator_chose_opens_one_page_until_it_is_changed() {
 }
 
 #[test]
-fn command_line_prints_links_alone() {
+fn command_line_prints_only_links() {
     let server = Server::start();
     server.admin();
     // Links contain the public address, so a command must have the same setting as the server.

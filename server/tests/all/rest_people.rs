@@ -22,7 +22,7 @@ fn person(instance: &Instance, email: &str) -> Value {
 }
 
 #[test]
-fn user_is_made_changed_and_removed_by_version() {
+fn user_is_created_changed_and_removed_by_version() {
     let instance = Instance::start();
     let made = person(&instance, "grace@example.com");
     let path = format!("/api/v1/users/{}", made["id"].as_str().unwrap());
@@ -58,10 +58,10 @@ fn user_is_made_changed_and_removed_by_version() {
         .send()
         .expect(200)
         .json();
-    assert_eq!(list["items"].as_array().unwrap().len(), 1, "it waits for another owner");
+    assert_eq!(list["items"].as_array().unwrap().len(), 1, "the removal waits for another owner");
 
     let removed = owner(&instance, "DELETE", &path).send().expect(200).json();
-    assert_eq!(removed["stopped_tokens"], 0, "it had stopped before");
+    assert_eq!(removed["stopped_tokens"], 0, "the token was stopped before");
     problem(&owner(&instance, "GET", &path).send(), 404, "not_found");
     let again = json!({"kind": "service", "email": "grace@example.com"});
     problem(&owner(&instance, "POST", "/api/v1/users").json(&again).send(), 409, "already_exists");
@@ -123,7 +123,7 @@ fn known_secrets_are_disabled_with_their_holder_and_kept_on_request() {
 }
 
 #[test]
-fn last_owner_cannot_go() {
+fn last_owner_cannot_be_removed() {
     let instance = Instance::start();
     let users = owner(&instance, "GET", "/api/v1/users?q=ada").send().expect(200).json();
     let path = format!("/api/v1/users/{}", users["items"][0]["id"].as_str().unwrap());
@@ -157,7 +157,7 @@ fn users_are_listed_in_pages_and_bad_queries_name_the_parameter() {
 }
 
 #[test]
-fn values_that_cannot_be_used_are_named() {
+fn invalid_values_are_reported() {
     let instance = Instance::start();
     let create = |body: &Value| owner(&instance, "POST", "/api/v1/users").json(body).send();
     for (body, expected) in [
@@ -190,7 +190,7 @@ fn values_that_cannot_be_used_are_named() {
 }
 
 #[test]
-fn null_grants_are_not_absent_grants() {
+fn null_grants_differ_from_absent_grants() {
     let instance = Instance::start();
     let made = person(&instance, "grace@example.com");
     let members = format!("/api/v1/workspaces/{WORKSPACE}/members");
@@ -212,7 +212,7 @@ fn null_grants_are_not_absent_grants() {
 }
 
 #[test]
-fn workspace_administrator_invites_and_person_answers() {
+fn workspace_administrator_invites_and_person_accepts_or_declines() {
     let instance = Instance::start();
     let lead = instance.person("lead", "member", Some("admin"));
     let grace = instance.person("grace", "member", None);
@@ -274,7 +274,7 @@ fn workspace_administrator_invites_and_person_answers() {
 /// An administrator of one workspace creates tokens that act as a colleague, who administers
 /// another one.
 #[test]
-fn invitations_of_tokens_use_up_nothing_of_the_person_whom_they_act_for_and_say_who_made_them() {
+fn invitation_by_a_token_does_not_count_for_its_owner_and_names_its_creator() {
     let instance = Instance::start();
     let colleague = instance.person("wsa", "member", Some("admin"));
     let eve = instance.person("eve", "member", None);
@@ -303,7 +303,7 @@ fn invitations_of_tokens_use_up_nothing_of_the_person_whom_they_act_for_and_say_
         invite(&first, OTHER, &format!("nobody-{number}@example.com")).expect(202);
     }
     let sent = invite(&second, OTHER, "grace@example.com").expect(202).json();
-    let told = |invitation: &Value| {
+    let check_sender = |invitation: &Value| {
         let token = &invitation["token"];
         assert_eq!(invitation["invited_by"]["email"], "wsa@example.com");
         assert_eq!(
@@ -311,9 +311,9 @@ fn invitations_of_tokens_use_up_nothing_of_the_person_whom_they_act_for_and_say_
             (&json!("second"), &json!("eve@example.com"))
         );
     };
-    told(&sent);
+    check_sender(&sent);
     let own = instance.request(&grace, "GET", "/api/v1/invitations").send().expect(200).json();
-    told(&own["items"][0]);
+    check_sender(&own["items"][0]);
     for token in [&first, &second, &By::Token(mint(&eve, "third", "eve@example.com"))] {
         let refused = problem(&invite(token, OTHER, "one@example.com"), 429, "rate_limited");
         let detail = refused["detail"].as_str().unwrap();
@@ -332,7 +332,7 @@ fn invitations_of_tokens_use_up_nothing_of_the_person_whom_they_act_for_and_say_
 }
 
 #[test]
-fn workspace_is_made_and_renamed() {
+fn workspace_is_created_and_renamed() {
     let instance = Instance::start();
     let body = json!({"name": "New Rivers"});
     let made = owner(&instance, "POST", "/api/v1/workspaces").json(&body).send().expect(201);

@@ -19,7 +19,7 @@ fn policy_of(workspace: &str) -> String {
 }
 
 #[test]
-fn policy_is_read_changed_by_version_and_stricter_than_the_instance() {
+fn policy_is_changed_by_version_and_never_looser_than_the_instance() {
     let instance = Instance::start();
     let path = policy_of(WORKSPACE);
     let before = owner(&instance, "GET", &path).send().expect(200);
@@ -50,7 +50,7 @@ fn policy_is_read_changed_by_version_and_stricter_than_the_instance() {
 }
 
 #[test]
-fn rules_that_cannot_be_set_are_named() {
+fn invalid_rules_are_reported() {
     let instance = Instance::start();
     for (rules, expected) in [
         (
@@ -74,7 +74,7 @@ fn rules_that_cannot_be_set_are_named() {
 }
 
 #[test]
-fn preset_is_looked_at_then_applied() {
+fn preset_is_previewed_then_applied() {
     let instance = Instance::start();
     let path = format!("{}/preset", policy_of(WORKSPACE));
     let mut endless = draft("endless");
@@ -109,7 +109,7 @@ fn preset_is_looked_at_then_applied() {
 }
 
 #[test]
-fn member_in_self_service_sees_own_tokens_alone() {
+fn member_in_self_service_sees_only_own_tokens() {
     let instance = Instance::start();
     let member = instance.person("mel", "member", Some("member"));
     let tokens = crate::rest_support::tokens_of(WORKSPACE);

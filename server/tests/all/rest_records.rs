@@ -27,7 +27,7 @@ impl Instance {
 }
 
 #[test]
-fn log_is_read_page_by_page_and_as_a_file() {
+fn audit_log_is_read_page_by_page_and_as_a_file() {
     let instance = Instance::start();
     for name in ["a", "=b", "c,\"d\""] {
         instance.create(&draft(name)).expect(201);
@@ -75,7 +75,7 @@ fn log_is_read_page_by_page_and_as_a_file() {
 }
 
 #[test]
-fn file_longer_than_a_page_is_whole() {
+fn export_longer_than_a_page_is_complete() {
     let instance = Instance::start();
     let rows: String = (0..900)
         .map(|number| format!("{}{:04}\tx\n", &TEST[..60], number))
@@ -127,7 +127,7 @@ fn imported_token_works_with_its_old_secret() {
 }
 
 #[test]
-fn uses_are_counted_and_told_with_address_and_agent() {
+fn uses_are_counted_and_reported_with_address_and_agent() {
     let instance = Instance::start();
     let minted = instance.minted(WORKSPACE, &draft("busy"));
     let id = minted["token"]["id"].as_str().unwrap();

@@ -33,7 +33,7 @@ fn subjects(rows: &[Value]) -> Vec<&str> {
 }
 
 #[test]
-fn failed_authorisations_are_recorded_with_who_what_and_where() {
+fn failed_authorisations_are_recorded_with_caller_action_and_place() {
     let instance = Instance::start();
     let member = instance.person("mia", "member", Some("viewer"));
     let stranger = instance.person("sam", "member", None);
@@ -80,7 +80,7 @@ fn failed_authorisations_are_recorded_with_who_what_and_where() {
 }
 
 #[test]
-fn tokens_that_are_not_accepted_are_recorded_by_every_door_but_the_one_for_gateways() {
+fn refused_tokens_are_recorded_on_every_surface_except_for_gateways() {
     let instance = Instance::start();
     let unknown = "tsr_0000000000000000000000000000000000A";
     let send = |method: &str, path: &str| {
@@ -113,7 +113,7 @@ fn tokens_that_are_not_accepted_are_recorded_by_every_door_but_the_one_for_gatew
 }
 
 #[test]
-fn callers_that_may_not_verify_are_recorded_and_what_they_ask_about_is_not() {
+fn callers_that_may_not_verify_are_recorded_without_the_token_in_question() {
     let instance = Instance::start();
     let weak = instance.mint(WORKSPACE, &json!({"name": "weak", "scopes": ["rivers:read"]}));
     let question = json!({"token": "tsr_0000000000000000000000000000000000A"});
@@ -142,7 +142,7 @@ fn callers_that_may_not_verify_are_recorded_and_what_they_ask_about_is_not() {
 }
 
 #[test]
-fn refusals_inside_of_an_answer_leave_one_row() {
+fn refusals_within_one_response_leave_one_row() {
     let instance = Instance::start();
     instance.server.run(&["policy", "set", "self_service=true"]).ok();
     let member = instance.person("mia", "member", Some("member"));
@@ -189,7 +189,7 @@ fn refusals_inside_of_an_answer_leave_one_row() {
 }
 
 #[test]
-fn failed_sign_ins_and_forms_of_the_console_are_recorded() {
+fn failed_sign_ins_and_console_forms_are_recorded() {
     let instance = Instance::start();
     let mut browser = Browser::new(&instance.server);
     browser
@@ -215,7 +215,7 @@ fn failed_sign_ins_and_forms_of_the_console_are_recorded() {
 }
 
 #[test]
-fn refusals_at_the_console_leave_rows_as_those_of_the_api_do() {
+fn console_refusals_leave_the_same_rows_as_api_refusals() {
     let instance = Instance::start();
     let server = &instance.server;
     instance.person("mia", "member", Some("viewer"));
@@ -272,7 +272,7 @@ fn refusals_at_the_console_leave_rows_as_those_of_the_api_do() {
 }
 
 #[test]
-fn link_that_does_not_work_leaves_one_row_for_each_page_and_each_form() {
+fn invalid_link_leaves_one_row_for_each_page_and_each_form() {
     let instance = Instance::start();
     let mut browser = Browser::new(&instance.server);
     let set_up = [("organisation", "Evil"), ("email", "e@x.example"), ("password", "x")];
@@ -284,7 +284,7 @@ fn link_that_does_not_work_leaves_one_row_for_each_page_and_each_form() {
 }
 
 #[test]
-fn wrong_links_count_once_each_and_the_page_says_when_to_try_again() {
+fn invalid_links_count_once_each_and_the_page_says_when_to_try_again() {
     let server = Server::start();
     server.admin();
     let mut browser = Browser::new(&server);
@@ -296,7 +296,7 @@ fn wrong_links_count_once_each_and_the_page_says_when_to_try_again() {
     // The refill lets an attempt pass from time to time.
     let mut until_refused = |send: &mut dyn FnMut(&mut Browser) -> Answer| {
         let refused = (0..500).map(|_| send(&mut browser)).find(|answer| answer.status == 429);
-        let refused = refused.expect("tries are limited");
+        let refused = refused.expect("attempts are limited");
         let seconds: u64 = refused.header("retry-after").expect("a time").parse().unwrap();
         assert!((1..=6).contains(&seconds), "{seconds}");
     };
@@ -305,7 +305,7 @@ fn wrong_links_count_once_each_and_the_page_says_when_to_try_again() {
 }
 
 #[test]
-fn calls_over_the_limit_are_recorded_and_a_stopping_server_loses_no_row() {
+fn calls_beyond_the_limit_are_recorded_and_a_stopping_server_loses_no_row() {
     let server = Server::builder().embedded().argument("--api-rate-limit").argument("5").start();
     server.admin();
     let token = server.managing_token(WORKSPACE);

@@ -46,7 +46,7 @@ fn deletions(instance: &Instance) -> i64 {
 }
 
 #[test]
-fn browsers_revoke_from_a_page_of_this_server_only() {
+fn browser_can_revoke_only_from_a_page_of_this_server() {
     let instance = Instance::start();
     let minted = instance.minted(WORKSPACE, &draft("subject"));
     let token = text(&minted["secret"]);
@@ -67,7 +67,7 @@ fn browsers_revoke_from_a_page_of_this_server_only() {
 }
 
 #[test]
-fn holder_ends_the_token_without_any_other_credential() {
+fn holder_revokes_the_token_without_any_other_credential() {
     let instance = Instance::start();
     let ways: [&dyn Fn(&str) -> Answer; 3] = [
         &|token| revoke(&instance, &By::Nobody, token),
@@ -96,7 +96,7 @@ fn holder_ends_the_token_without_any_other_credential() {
 }
 
 #[test]
-fn what_could_work_again_is_ended_too_and_what_has_ended_is_left_alone() {
+fn token_that_could_work_again_is_revoked_and_an_expired_one_is_left_unchanged() {
     let instance = Instance::start();
     let minted = |more: Value| {
         let mut body = draft("subject");
@@ -139,7 +139,7 @@ fn what_could_work_again_is_ended_too_and_what_has_ended_is_left_alone() {
 }
 
 #[test]
-fn another_caller_needs_what_deleting_needs_and_is_told_nothing_of_the_rest() {
+fn another_caller_needs_the_right_to_delete_and_learns_nothing_about_other_tokens() {
     let instance = Instance::start();
     let subject = |workspace: &str| instance.mint(workspace, &draft("subject"));
     // Administrators of the instance may, an administrator of a workspace may not.
@@ -177,7 +177,7 @@ fn another_caller_needs_what_deleting_needs_and_is_told_nothing_of_the_rest() {
 }
 
 #[test]
-fn request_that_is_no_form_with_one_token_ends_nothing() {
+fn request_that_is_not_a_form_with_one_token_revokes_nothing() {
     let instance = Instance::start();
     let token = instance.mint(WORKSPACE, &draft("subject"));
     let kind = "application/x-www-form-urlencoded";

@@ -76,12 +76,12 @@ fn policy(instance: &Instance, rule: &str) {
 }
 
 #[test]
-fn token_gets_neither_rights_nor_secrets_that_it_does_not_hold_by_any_door() {
+fn token_gets_no_rights_or_secrets_beyond_its_own_on_any_surface() {
     let instance = Instance::start();
     policy(&instance, "reveal=recoverable_allowed");
     instance.person("lin", "member", Some("admin"));
     let manager = bound_manager(&instance);
-    let asks = by(&manager);
+    let caller = by(&manager);
     // One token may do what the manager may not, and the other one may do it from elsewhere and
     // more often.
     let strong = json!({
@@ -92,7 +92,7 @@ fn token_gets_neither_rights_nor_secrets_that_it_does_not_hold_by_any_door() {
     let free = json!({"name": "free", "scopes": ["rivers:read"], "recoverable": true});
     let free = instance.minted(WORKSPACE, &free);
     for minted in [&strong, &free] {
-        call(&instance, &asks, "POST", &rest(minted, "/disable"), &Value::Null).expect(200);
+        call(&instance, &caller, "POST", &rest(minted, "/disable"), &Value::Null).expect(200);
     }
     let before = [shown(&instance, &strong), shown(&instance, &free)];
     for (method, operation, body) in [
@@ -104,15 +104,15 @@ fn token_gets_neither_rights_nor_secrets_that_it_does_not_hold_by_any_door() {
         ("POST", "/rotate", Value::Null),
         ("POST", "/reveal", Value::Null),
     ] {
-        let refused = call(&instance, &asks, method, &rest(&strong, operation), &body);
+        let refused = call(&instance, &caller, method, &rest(&strong, operation), &body);
         problem(&refused, 403, "forbidden");
     }
     let copy = json!({"name": "copy"});
-    let cloned = call(&instance, &asks, "POST", &rest(&strong, "/clone"), &copy);
+    let cloned = call(&instance, &caller, "POST", &rest(&strong, "/clone"), &copy);
     problem(&cloned, 422, "validation_failed");
     let beyond = |answer: &Answer| {
-        let told = problem(answer, 422, "bound_exceeded");
-        let named = fields(&told);
+        let refusal = problem(answer, 422, "bound_exceeded");
+        let named = fields(&refusal);
         named.iter().map(|field| field.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     for (operation, named) in [
@@ -120,12 +120,12 @@ fn token_gets_neither_rights_nor_secrets_that_it_does_not_hold_by_any_door() {
         ("/reveal", &["ip_allow", "rate_limit"]),
         ("/enable", &["expires_at", "ip_allow", "rate_limit"]),
     ] {
-        let refused = call(&instance, &asks, "POST", &rest(&free, operation), &Value::Null);
+        let refused = call(&instance, &caller, "POST", &rest(&free, operation), &Value::Null);
         assert_eq!(beyond(&refused), named, "{operation}");
     }
     let ids = json!([strong["token"]["id"], free["token"]["id"]]);
     let many = json!({"action": "enable", "ids": ids});
-    let many = call(&instance, &asks, "POST", &format!("{}/bulk", tokens_of(WORKSPACE)), &many);
+    let many = call(&instance, &caller, "POST", &format!("{}/bulk", tokens_of(WORKSPACE)), &many);
     let many = many.expect(200).json();
     assert_eq!(
         (&many["items"][0]["status"], &many["items"][1]["status"]),
@@ -133,8 +133,8 @@ fn token_gets_neither_rights_nor_secrets_that_it_does_not_hold_by_any_door() {
     );
     // The other products' APIs.
     for (minted, status) in [(&strong, 403), (&free, 400)] {
-        call(&instance, &asks, "PUT", &devo(minted, "/enable"), &Value::Null).expect(status);
-        let value = call(&instance, &asks, "GET", &devo(minted, ""), &Value::Null).expect(status);
+        call(&instance, &caller, "PUT", &devo(minted, "/enable"), &Value::Null).expect(status);
+        let value = call(&instance, &caller, "GET", &devo(minted, ""), &Value::Null).expect(status);
         assert!(!value.text().contains(secret(minted)));
         let change = json!({"enabled": true, "expires": NEVER});
         for change in [change, json!({"enabled": true}), json!({"expires": NEVER})] {
@@ -142,8 +142,11 @@ fn token_gets_neither_rights_nor_secrets_that_it_does_not_hold_by_any_door() {
             request.header("Token", secret(&manager)).json(&change).send().expect(status);
         }
     }
-    let told = call(&instance, &asks, "GET", &devo(&free, ""), &Value::Null).text();
-    assert!(told.contains("ip_allow") && told.contains("would receive the secret"), "{told}");
+    let refusal = call(&instance, &caller, "GET", &devo(&free, ""), &Value::Null).text();
+    assert!(
+        refusal.contains("ip_allow") && refusal.contains("would receive the secret"),
+        "{refusal}"
+    );
     assert_eq!(before, [shown(&instance, &strong), shown(&instance, &free)], "nothing changed");
     // People have no such bounds and may do all of it.
     call(&instance, &owner(), "POST", &rest(&free, "/enable"), &Value::Null).expect(200);
@@ -151,16 +154,16 @@ fn token_gets_neither_rights_nor_secrets_that_it_does_not_hold_by_any_door() {
 }
 
 #[test]
-fn what_a_token_makes_is_within_its_bounds_by_any_door() {
+fn tokens_created_by_a_token_stay_within_its_bounds_on_every_surface() {
     let instance = Instance::start();
     let manager = bound_manager(&instance);
-    let asks = by(&manager);
+    let caller = by(&manager);
     let end = &manager["token"]["expires_at"];
     let free = json!({
         "name": "free", "scopes": ["rivers:read"], "expires_at": "never", "ip_allow": ["0.0.0.0/0"],
         "rate_limit": {"limit": 2000, "window_s": 60},
     });
-    let refused = call(&instance, &asks, "POST", &tokens_of(WORKSPACE), &free);
+    let refused = call(&instance, &caller, "POST", &tokens_of(WORKSPACE), &free);
     let named = fields(&problem(&refused, 422, "bound_exceeded"));
     assert_eq!(named.len(), 3, "{named:?}");
     let within = |id: &Value| {
@@ -173,17 +176,17 @@ fn what_a_token_makes_is_within_its_bounds_by_any_door() {
     };
     // The default expiry is later than the creator's. The response contains the effective one.
     let body = json!({"name": "plain", "scopes": ["rivers:read"]});
-    let made = call(&instance, &asks, "POST", &tokens_of(WORKSPACE), &body).expect(201).json();
+    let made = call(&instance, &caller, "POST", &tokens_of(WORKSPACE), &body).expect(201).json();
     assert_eq!(&made["token"]["expires_at"], end);
     within(&made["token"]["id"]);
     let copy = json!({"name": "copy"});
-    let copy = call(&instance, &asks, "POST", &rest(&made, "/clone"), &copy).expect(201).json();
+    let copy = call(&instance, &caller, "POST", &rest(&made, "/clone"), &copy).expect(201).json();
     within(&copy["token"]["id"]);
     let path = format!("{}/import", tokens_of(WORKSPACE));
     let import = |row: &str| {
         let csv =
             format!("digest,name,scopes,expires_at\n{},in,rivers:read,{row}\n", "a".repeat(64));
-        let request = instance.request(&asks, "POST", &path).header("content-type", "text/csv");
+        let request = instance.request(&caller, "POST", &path).header("content-type", "text/csv");
         request.body(csv).send()
     };
     problem(&import("never"), 422, "validation_failed");
@@ -193,13 +196,13 @@ fn what_a_token_makes_is_within_its_bounds_by_any_door() {
         "name": "devo", "user": ADMIN_EMAIL, "audience": "default", "scopes": "rivers:read",
     });
     let path = format!("/ws/accounts/{WORKSPACE}/credentials/tokens");
-    let made = call(&instance, &asks, "POST", &path, &new).expect(200).json();
+    let made = call(&instance, &caller, "POST", &path, &new).expect(200).json();
     let lifetime = made["expires_in_seconds"].as_i64().unwrap();
     assert!((1..=86_400).contains(&lifetime), "{lifetime}");
     let mut late = new;
     late["expiration"] = json!("2099-11-26T16:38:18.000+0200");
-    let told = call(&instance, &asks, "POST", &path, &late).expect(400).text();
-    assert!(told.contains("expiration must not be later"), "{told}");
+    let refusal = call(&instance, &caller, "POST", &path, &late).expect(400).text();
+    assert!(refusal.contains("expiration must not be later"), "{refusal}");
 
     let kriten = |token: &str, body: &Value| {
         let request = instance.server.request("POST", KRITEN).header("Token", token);
@@ -207,7 +210,7 @@ fn what_a_token_makes_is_within_its_bounds_by_any_door() {
     };
     let made = kriten(secret(&manager), &json!({})).expect(200).json();
     within(&made["id"]);
-    assert_ne!(made["expires"], NEVER, "the answer has the end that counts");
+    assert_ne!(made["expires"], NEVER, "the response contains the resulting expiry");
     let late = kriten(secret(&manager), &json!({"expires": "2099-11-26T16:38:18Z"})).expect(400);
     assert!(late.text().contains("expires must not be later"), "{}", late.text());
     // People and tokens without an expiry may create tokens that never expire.
@@ -226,7 +229,7 @@ fn what_a_token_makes_is_within_its_bounds_by_any_door() {
 }
 
 #[test]
-fn token_that_rotates_itself_keeps_its_lifetime_and_only_where_policy_lets_it() {
+fn token_that_rotates_itself_keeps_its_lifetime_and_needs_the_policy() {
     let instance = Instance::start();
     let hour = json!({
         "name": "hour", "audiences": ["tessera", "default"], "expires_at": "1h",
@@ -258,8 +261,8 @@ fn token_that_rotates_itself_keeps_its_lifetime_and_only_where_policy_lets_it() 
     policy(&instance, "self_rotate=false");
     for path in ["/api/v1/self/rotate", &rest(&hour, "/rotate")] {
         let refused = call(&instance, &by(&rotated), "POST", path, &Value::Null);
-        let told = problem(&refused, 403, "forbidden");
-        assert!(told["detail"].as_str().unwrap().contains("rotate themselves"), "{told}");
+        let refusal = problem(&refused, 403, "forbidden");
+        assert!(refusal["detail"].as_str().unwrap().contains("rotate themselves"), "{refusal}");
     }
     assert_eq!(code(&instance, &rotated), "VALID");
     call(&instance, &owner(), "POST", &rest(&hour, "/rotate"), &Value::Null).expect(201);
@@ -290,10 +293,10 @@ fn cannot_undo(instance: &Instance, (member, bearer, mine): &(By, String, Value)
     });
     let manager = call(instance, member, "POST", &tokens_of(WORKSPACE), &manager);
     let manager = by(&manager.expect(201).json());
-    for asks in [member, &manager] {
+    for caller in [member, &manager] {
         for operation in ["/disable", "/expire"] {
             // Their own stop does not replace the administrator's.
-            call(instance, asks, "POST", &rest(mine, operation), &Value::Null);
+            call(instance, caller, "POST", &rest(mine, operation), &Value::Null);
         }
         for (method, operation, body) in [
             ("POST", "/enable", Value::Null),
@@ -302,7 +305,7 @@ fn cannot_undo(instance: &Instance, (member, bearer, mine): &(By, String, Value)
             ("POST", "/rotate", json!({"expires_at": "89d"})),
             ("POST", "/clone", json!({"name": "copy"})),
         ] {
-            let answer = call(instance, asks, method, &rest(mine, operation), &body);
+            let answer = call(instance, caller, method, &rest(mine, operation), &body);
             // An expired token may be enabled, which does not revive it.
             if answer.status != 200 || operation != "/enable" {
                 problem(&answer, 403, "forbidden");
@@ -310,9 +313,9 @@ fn cannot_undo(instance: &Instance, (member, bearer, mine): &(By, String, Value)
         }
         let many = json!({"action": "enable", "ids": [mine["token"]["id"]]});
         let path = format!("{}/bulk", tokens_of(WORKSPACE));
-        call(instance, asks, "POST", &path, &many).expect(200);
+        call(instance, caller, "POST", &path, &many).expect(200);
         let path = format!("/api/v1/workspaces/{WORKSPACE}/policy");
-        call(instance, asks, "PUT", &path, &json!({})).expect(403);
+        call(instance, caller, "PUT", &path, &json!({})).expect(403);
         assert_ne!(code(instance, mine), "VALID");
     }
     let By::Token(manager) = &manager else { unreachable!() };
@@ -335,7 +338,7 @@ fn cannot_undo(instance: &Instance, (member, bearer, mine): &(By, String, Value)
 }
 
 #[test]
-fn member_undoes_no_disabling_by_an_administrator_by_any_door() {
+fn member_cannot_enable_a_token_that_an_administrator_disabled_on_any_surface() {
     let instance = Instance::start();
     let theirs = member(&instance);
     let (member, _, mine) = &theirs;
@@ -359,7 +362,7 @@ fn member_undoes_no_disabling_by_an_administrator_by_any_door() {
 }
 
 #[test]
-fn member_undoes_no_end_that_an_administrator_set_by_any_door() {
+fn member_cannot_extend_an_expiry_that_an_administrator_set_on_any_surface() {
     let instance = Instance::start();
     let theirs = member(&instance);
     let (member, _, mine) = &theirs;
@@ -383,7 +386,7 @@ fn member_undoes_no_end_that_an_administrator_set_by_any_door() {
 }
 
 #[test]
-fn member_goes_beyond_no_bound_that_an_administrator_set_by_any_door() {
+fn member_cannot_exceed_bounds_that_an_administrator_set_on_any_surface() {
     let instance = Instance::start();
     let (member, bearer, mine) = member(&instance);
     // A day before its expiry, which is long after this test.
@@ -403,7 +406,7 @@ fn member_goes_beyond_no_bound_that_an_administrator_set_by_any_door() {
     let manager = call(&instance, &member, "POST", &tokens_of(WORKSPACE), &manager);
     let manager = by(&manager.expect(201).json());
     let stays = |minted: &Value| {
-        for asks in [&member, &manager] {
+        for caller in [&member, &manager] {
             for wider in [
                 json!({"ip_allow": []}),
                 json!({"ip_allow": ["0.0.0.0/0"]}),
@@ -412,7 +415,7 @@ fn member_goes_beyond_no_bound_that_an_administrator_set_by_any_door() {
                 json!({"not_before": null}),
                 json!({"not_before": "2026-01-01T00:00:00Z"}),
             ] {
-                let answer = call(&instance, asks, "PATCH", &rest(minted, ""), &wider);
+                let answer = call(&instance, caller, "PATCH", &rest(minted, ""), &wider);
                 problem(&answer, 403, "forbidden");
             }
         }
@@ -465,7 +468,7 @@ fn member_goes_beyond_no_bound_that_an_administrator_set_by_any_door() {
 }
 
 #[test]
-fn policy_of_showing_secrets_once_binds_every_door() {
+fn policy_that_shows_secrets_once_applies_on_every_surface() {
     let instance = Instance::start();
     policy(&instance, "reveal=recoverable_allowed");
     let wish = |name: &str| {
@@ -508,7 +511,7 @@ fn policy_of_showing_secrets_once_binds_every_door() {
     assert_eq!((&again["token"]["recoverable"], value(&rotated)), (&json!(false), None));
     let copies = Sql::on(&instance.server)
         .number("SELECT count(*) FROM token_secrets WHERE sealed IS NOT NULL");
-    assert_eq!(copies, 1, "the rotation kept none, and removed none of another token");
+    assert_eq!(copies, 1, "the rotation stored no copy and removed none of another token");
 
     // The copy that was kept before is usable again once the policy allows it. The rotated secret
     // has none.
@@ -519,7 +522,7 @@ fn policy_of_showing_secrets_once_binds_every_door() {
 }
 
 #[test]
-fn children_end_with_their_parent_by_every_door_that_stops_tokens() {
+fn children_stop_with_their_parent_on_every_surface_that_stops_tokens() {
     let instance = Instance::start();
     let family = |name: &str| {
         let body = json!({
@@ -542,8 +545,11 @@ fn children_end_with_their_parent_by_every_door_that_stops_tokens() {
     bulk(&json!({"action": "delete", "ids": ids, "children": true})).expect(200);
     assert_eq!([code(&instance, &first), code(&instance, &second)], ["REVOKED", "REVOKED"]);
     let refused = bulk(&json!({"action": "enable", "ids": ids, "children": true}));
-    let told = problem(&refused, 422, "validation_failed");
-    assert_eq!(fields(&told), ["children: can be true only when tokens are disabled or deleted"]);
+    let refusal = problem(&refused, 422, "validation_failed");
+    assert_eq!(
+        fields(&refusal),
+        ["children: can be true only when tokens are disabled or deleted"]
+    );
 
     // The instance's policy stops children, and a workspace's preset does not change that.
     instance.server.run(&["policy", "set", "on_parent_end=end"]).ok();

@@ -80,7 +80,7 @@ fn while_they_wait<'a>(
 }
 
 #[test]
-fn workspace_has_its_share_whichever_paths_its_callers_use() {
+fn workspace_has_one_share_on_all_paths() {
     let instance = start();
     let (_, session) = admin_of(&instance, OTHER, "evan");
     let (second, second_session) = admin_of(&instance, OTHER, "eve");
@@ -122,7 +122,7 @@ fn workspace_has_its_share_whichever_paths_its_callers_use() {
 }
 
 #[test]
-fn request_counts_for_no_workspace_with_which_its_caller_has_nothing_to_do() {
+fn request_does_not_count_for_a_workspace_unrelated_to_its_caller() {
     let instance = start();
     let (stranger, _) = admin_of(&instance, OTHER, "eve");
     let nowhere = instance.person("nina", "member", None);

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// Sends every request, on every surface, that could make a stopped token work again, until `end`.
-fn try_to_lift(instance: &Instance, asks: &Value, target: &Value, end: &Value) {
+fn try_to_lift(instance: &Instance, caller: &Value, target: &Value, end: &Value) {
     for action in [
         ("/enable", Value::Null),
         ("", json!({"expires_at": end})),
@@ -27,12 +27,12 @@ fn try_to_lift(instance: &Instance, asks: &Value, target: &Value, end: &Value) {
         ("", json!({"not_before": null})),
         ("", json!({"user": "lin@example.com"})),
     ] {
-        act(instance, &by(asks), target, action);
+        act(instance, &by(caller), target, action);
     }
     let many = json!({"action": "enable", "ids": [target["token"]["id"]]});
-    call(instance, &by(asks), "POST", &format!("{}/bulk", tokens_of(WORKSPACE)), &many);
+    call(instance, &by(caller), "POST", &format!("{}/bulk", tokens_of(WORKSPACE)), &many);
     let devo = format!("/ws/accounts/{WORKSPACE}/credentials/tokens/{}", target["token"]["num"]);
-    call(instance, &by(asks), "PUT", &format!("{devo}/enable"), &Value::Null);
+    call(instance, &by(caller), "PUT", &format!("{devo}/enable"), &Value::Null);
     let kriten = format!("/api/v1/api_tokens/{}", target["token"]["id"].as_str().unwrap());
     for body in [
         json!({"enabled": true, "expires": NEVER}),
@@ -41,12 +41,12 @@ fn try_to_lift(instance: &Instance, asks: &Value, target: &Value, end: &Value) {
         json!({"expires": "2099-11-26T16:38:18Z"}),
     ] {
         let request = instance.server.request("PATCH", &kriten);
-        request.header("Token", secret(asks)).json(&body).send();
+        request.header("Token", secret(caller)).json(&body).send();
     }
 }
 
 #[test]
-fn token_undoes_nothing_that_was_done_to_those_that_made_it_by_any_door() {
+fn token_cannot_undo_stops_of_its_creators_on_any_surface() {
     let instance = Instance::start();
     instance.person("lin", "member", Some("admin"));
     let first = manager(&instance, &owner(), "first");
@@ -64,14 +64,14 @@ fn token_undoes_nothing_that_was_done_to_those_that_made_it_by_any_door() {
     ] {
         act(&instance, &stopper, &first, stop.clone()).expect(200);
         let stopped = shown(&instance, &first);
-        for asks in [&child, &grandchild] {
-            try_to_lift(&instance, asks, &first, &later);
+        for caller in [&child, &grandchild] {
+            try_to_lift(&instance, caller, &first, &later);
             assert_eq!(shown(&instance, &first), stopped, "{stop:?}");
             if is_over {
                 for (operation, body) in
                     [("/rotate", json!({})), ("/clone", json!({"name": "copy"}))]
                 {
-                    let refused = act(&instance, &by(asks), &first, (operation, body));
+                    let refused = act(&instance, &by(caller), &first, (operation, body));
                     problem(&refused, 403, "forbidden");
                 }
             }
@@ -98,10 +98,10 @@ fn token_undoes_nothing_that_was_done_to_those_that_made_it_by_any_door() {
 }
 
 #[test]
-fn token_that_a_token_made_lifts_only_its_own_stops() {
+fn token_created_by_a_token_lifts_only_its_own_stops() {
     let instance = Instance::start();
     let first = manager(&instance, &owner(), "first");
-    let asks = manager(&instance, &by(&first), "asks");
+    let caller = manager(&instance, &by(&first), "caller");
     let other = manager(&instance, &by(&first), "other");
     let target = manager(&instance, &owner(), "target");
     let later = json!({"expires_at": "20d"});
@@ -109,29 +109,29 @@ fn token_that_a_token_made_lifts_only_its_own_stops() {
     let end = shown(&instance, &target)["expires_at"].clone();
     let later = json!({"expires_at": end});
     act(&instance, &owner(), &target, ("", json!({"expires_at": "25d"}))).expect(200);
-    act(&instance, &by(&asks), &target, ("", later.clone())).expect(200);
+    act(&instance, &by(&caller), &target, ("", later.clone())).expect(200);
     let enable = |by: &By| act(&instance, by, &target, ("/enable", Value::Null));
     let disable = |by: &By| act(&instance, by, &target, ("/disable", Value::Null)).expect(200);
     // Its own stop.
-    disable(&by(&asks));
+    disable(&by(&caller));
     problem(&enable(&by(&other)), 403, "forbidden");
-    enable(&by(&asks)).expect(200);
-    act(&instance, &by(&asks), &target, ("/expire", Value::Null)).expect(200);
+    enable(&by(&caller)).expect(200);
+    act(&instance, &by(&caller), &target, ("/expire", Value::Null)).expect(200);
     problem(&act(&instance, &by(&other), &target, ("/rotate", json!({}))), 403, "forbidden");
-    act(&instance, &by(&asks), &target, ("", later.clone())).expect(200);
+    act(&instance, &by(&caller), &target, ("", later.clone())).expect(200);
     let short = json!({"expires_at": "1h"});
-    act(&instance, &by(&asks), &target, ("", short.clone())).expect(200);
-    act(&instance, &by(&asks), &target, ("", later.clone())).expect(200);
+    act(&instance, &by(&caller), &target, ("", short.clone())).expect(200);
+    act(&instance, &by(&caller), &target, ("", later.clone())).expect(200);
     // Stops by other callers, also if the token stops the target after a person did, or a person
     // after the token.
     for stop in ["/disable", "/expire"] {
-        for order in [[owner(), by(&asks)], [by(&asks), owner()]] {
+        for order in [[owner(), by(&caller)], [by(&caller), owner()]] {
             for stopper in &order {
                 act(&instance, stopper, &target, (stop, Value::Null)).expect(200);
             }
             let stopped = shown(&instance, &target);
-            try_to_lift(&instance, &asks, &target, &end);
-            let rotated = act(&instance, &by(&asks), &target, ("/rotate", json!({})));
+            try_to_lift(&instance, &caller, &target, &end);
+            let rotated = act(&instance, &by(&caller), &target, ("/rotate", json!({})));
             problem(&rotated, 403, "forbidden");
             assert_eq!(shown(&instance, &target), stopped, "{stop}");
             act(&instance, &owner(), &target, ("", later.clone())).expect(200);
@@ -140,26 +140,26 @@ fn token_that_a_token_made_lifts_only_its_own_stops() {
     }
     // An earlier expiry that a person set.
     act(&instance, &owner(), &target, ("", json!({"expires_at": "2h"}))).expect(200);
-    act(&instance, &by(&asks), &target, ("", short)).expect(200);
-    problem(&act(&instance, &by(&asks), &target, ("", later.clone())), 403, "forbidden");
+    act(&instance, &by(&caller), &target, ("", short)).expect(200);
+    problem(&act(&instance, &by(&caller), &target, ("", later.clone())), 403, "forbidden");
     let end = shown(&instance, &target)["expires_at"].clone();
-    let rotated = act(&instance, &by(&asks), &target, ("/rotate", later.clone())).expect(201);
+    let rotated = act(&instance, &by(&caller), &target, ("/rotate", later.clone())).expect(201);
     assert_eq!(rotated.json()["token"]["expires_at"], end);
     // A token that a person created automates the work of administrators.
     act(&instance, &by(&first), &target, ("", later)).expect(200);
     disable(&owner());
     enable(&by(&first)).expect(200);
     disable(&by(&first));
-    problem(&enable(&by(&asks)), 403, "forbidden");
+    problem(&enable(&by(&caller)), 403, "forbidden");
     enable(&by(&manager(&instance, &owner(), "robot"))).expect(200);
 }
 
 #[test]
-fn stop_of_which_nobody_knows_who_set_it_counts_as_one_by_an_administrator() {
+fn stop_by_an_unknown_caller_counts_as_one_by_an_administrator() {
     let instance = Instance::start();
     let first = manager(&instance, &owner(), "first");
-    let asks = manager(&instance, &by(&first), "asks");
-    let target = manager(&instance, &by(&asks), "target");
+    let caller = manager(&instance, &by(&first), "caller");
+    let target = manager(&instance, &by(&caller), "target");
     let id = target["token"]["id"].as_str().unwrap();
     // As a server of version 0.1 does it, after a server that records who did it.
     let later = ("", json!({"expires_at": "20d"}));
@@ -167,15 +167,15 @@ fn stop_of_which_nobody_knows_who_set_it_counts_as_one_by_an_administrator() {
         ("/disable", ("/enable", Value::Null), "enabled = false"),
         ("/expire", later, "expires_at = now() - interval '1 second', not_before = NULL"),
     ] {
-        act(&instance, &by(&asks), &target, (operation, Value::Null)).expect(200);
-        act(&instance, &by(&asks), &target, undo.clone()).expect(200);
+        act(&instance, &by(&caller), &target, (operation, Value::Null)).expect(200);
+        act(&instance, &by(&caller), &target, undo.clone()).expect(200);
         // The record of the token's own stop must not outlive the stop.
-        act(&instance, &by(&asks), &target, (operation, Value::Null)).expect(200);
+        act(&instance, &by(&caller), &target, (operation, Value::Null)).expect(200);
         instance.sql(&format!(
             "UPDATE tokens SET enabled = true, expires_at = GREATEST(expires_at, now() + interval '20 days') WHERE id = '{id}';
              UPDATE tokens SET {sql} WHERE id = '{id}'"
         ));
-        problem(&act(&instance, &by(&asks), &target, undo.clone()), 403, "forbidden");
+        problem(&act(&instance, &by(&caller), &target, undo.clone()), 403, "forbidden");
         act(&instance, &by(&first), &target, undo).expect(200);
     }
     // A token that was stopped before servers recorded who did it.
@@ -184,12 +184,12 @@ fn stop_of_which_nobody_knows_who_set_it_counts_as_one_by_an_administrator() {
         "UPDATE tokens SET disabled_by = NULL, disabled_as = NULL WHERE id = '{id}'"
     ));
     let enable = ("/enable", Value::Null);
-    problem(&act(&instance, &by(&asks), &target, enable.clone()), 403, "forbidden");
+    problem(&act(&instance, &by(&caller), &target, enable.clone()), 403, "forbidden");
     act(&instance, &by(&first), &target, enable).expect(200);
 }
 
 #[test]
-fn token_whose_secret_a_stopped_token_got_does_not_undo_the_stop() {
+fn token_whose_secret_a_stopped_token_received_cannot_undo_the_stop() {
     let instance = Instance::start();
     let first = manager(&instance, &owner(), "first");
     let second = manager(&instance, &owner(), "second");
@@ -199,8 +199,8 @@ fn token_whose_secret_a_stopped_token_got_does_not_undo_the_stop() {
     let third = act(&instance, &by(&second), &third, rotate.clone()).expect(201).json();
     act(&instance, &owner(), &first, ("/disable", Value::Null)).expect(200);
     let enable = || ("/enable", Value::Null);
-    for asks in [&second, &third] {
-        problem(&act(&instance, &by(asks), &first, enable()), 403, "forbidden");
+    for caller in [&second, &third] {
+        problem(&act(&instance, &by(caller), &first, enable()), 403, "forbidden");
     }
     // With a secret that no other caller received.
     let second = act(&instance, &owner(), &second, rotate).expect(201).json();
@@ -209,7 +209,7 @@ fn token_whose_secret_a_stopped_token_got_does_not_undo_the_stop() {
 }
 
 #[test]
-fn token_keeps_the_end_and_the_user_that_a_person_gave_it() {
+fn token_cannot_change_the_expiry_and_owner_that_a_person_gave_it() {
     let instance = Instance::start();
     instance.person("lin", "member", Some("admin"));
     let own = manager(&instance, &owner(), "own");
@@ -233,7 +233,7 @@ fn code(instance: &Instance, minted: &Value) -> String {
 }
 
 #[test]
-fn rotation_disables_what_the_old_secret_made_where_the_caller_asks_for_it() {
+fn rotation_disables_tokens_of_the_old_secret_on_request() {
     let instance = Instance::start();
     instance.server.run(&["policy", "set", "on_parent_end=end"]).ok();
     let first = manager(&instance, &owner(), "first");
@@ -288,7 +288,7 @@ fn rotation_disables_what_the_old_secret_made_where_the_caller_asks_for_it() {
 }
 
 #[test]
-fn token_that_manages_no_tokens_disables_only_those_of_its_user_when_it_rotates_itself() {
+fn token_without_tokens_write_disables_only_tokens_of_its_owner_when_it_rotates_itself() {
     let instance = Instance::start();
     instance.person("lin", "member", Some("admin"));
     let first = manager(&instance, &owner(), "first");
@@ -306,7 +306,7 @@ fn token_that_manages_no_tokens_disables_only_those_of_its_user_when_it_rotates_
 }
 
 #[test]
-fn token_gets_no_secret_of_one_that_made_it_by_any_door() {
+fn token_gets_no_secret_of_its_creator_on_any_surface() {
     let instance = Instance::start();
     instance.server.run(&["policy", "set", "reveal=recoverable_allowed"]).ok();
     let body = json!({
@@ -320,15 +320,15 @@ fn token_gets_no_secret_of_one_that_made_it_by_any_door() {
     let sibling = manager(&instance, &owner(), "sibling");
     let sibling = act(&instance, &by(&first), &sibling, ("/rotate", json!({}))).expect(201).json();
     let before = shown(&instance, &first);
-    for asks in [&child, &grandchild, &sibling] {
+    for caller in [&child, &grandchild, &sibling] {
         for operation in ["/rotate", "/rotate?children=true", "/reveal"] {
-            let refused = act(&instance, &by(asks), &first, (operation, Value::Null));
-            let told = problem(&refused, 403, "forbidden");
-            let detail = told["detail"].as_str().unwrap();
+            let refused = act(&instance, &by(caller), &first, (operation, Value::Null));
+            let refusal = problem(&refused, 403, "forbidden");
+            let detail = refusal["detail"].as_str().unwrap();
             assert!(detail.contains("can't rotate or reveal it"), "{detail}");
         }
         let devo = format!("/ws/accounts/{WORKSPACE}/credentials/tokens/{}", first["token"]["num"]);
-        let answer = call(&instance, &by(asks), "GET", &devo, &Value::Null);
+        let answer = call(&instance, &by(caller), "GET", &devo, &Value::Null);
         assert_eq!(answer.status, 403, "{}", answer.text());
         let id = first["token"]["id"].as_str().unwrap();
         let kriten = format!("/api/v1/api_tokens/{id}");
@@ -336,7 +336,7 @@ fn token_gets_no_secret_of_one_that_made_it_by_any_door() {
         for (method, path) in [("PATCH", &kriten), ("PUT", &kriten), ("POST", &robust)] {
             let request = instance.server.request(method, path);
             let request =
-                request.header("Token", secret(asks)).header("rime-api-key", secret(asks));
+                request.header("Token", secret(caller)).header("rime-api-key", secret(caller));
             let answer = request.json(&json!({"key": "", "secret": "", "rotate": true})).send();
             assert!(!answer.text().contains("tsr_"), "{path}: {}", answer.text());
         }
@@ -344,8 +344,8 @@ fn token_gets_no_secret_of_one_that_made_it_by_any_door() {
     }
     assert_eq!(code(&instance, &first), "VALID");
     let robot = manager(&instance, &owner(), "robot");
-    for asks in [by(&robot), owner()] {
-        act(&instance, &asks, &first, ("/reveal", Value::Null)).expect(200);
-        act(&instance, &asks, &first, ("/rotate", json!({}))).expect(201);
+    for caller in [by(&robot), owner()] {
+        act(&instance, &caller, &first, ("/reveal", Value::Null)).expect(200);
+        act(&instance, &caller, &first, ("/rotate", json!({}))).expect(201);
     }
 }

@@ -95,7 +95,7 @@ fn token_object_has_exactly_the_documented_fields() {
 }
 
 #[test]
-fn expiry_is_what_was_asked_for() {
+fn expiry_is_the_requested_one() {
     let instance = Instance::start();
     let expiry = |more: Value| {
         let mut body = draft("expiring");
@@ -132,7 +132,7 @@ fn expiry_is_what_was_asked_for() {
 }
 
 #[test]
-fn token_never_mints_more_than_it_holds() {
+fn token_never_grants_more_than_it_holds() {
     let instance = Instance::start();
     let body = json!({"name": "greedy", "audiences": ["default"], "scopes": ["teams:write"]});
     let refused = problem(&instance.create(&body), 422, "validation_failed");
@@ -180,7 +180,7 @@ fn list_is_filtered_sorted_and_paged() {
 }
 
 #[test]
-fn list_query_that_cannot_be_used_names_the_parameter() {
+fn invalid_list_query_names_the_parameter() {
     let instance = Instance::start();
     for (query, expected) in [
         ("state=on", "state: must be active, disabled, expired or scheduled"),
@@ -231,7 +231,7 @@ fn token_of_another_workspace_is_not_found() {
 }
 
 #[test]
-fn path_that_can_be_no_id_is_not_found() {
+fn path_that_cannot_be_an_id_is_not_found() {
     let instance = Instance::start();
     for path in [
         "/api/v1/tokens/1",
@@ -248,7 +248,7 @@ fn path_that_can_be_no_id_is_not_found() {
 }
 
 #[test]
-fn workspace_and_audiences_tell_what_a_script_needs() {
+fn workspace_and_audiences_contain_what_a_script_needs() {
     let instance = Instance::start();
     let path = format!("/api/v1/workspaces/{WORKSPACE}");
     let workspace = instance.managing("GET", &path).send().expect(200).json();

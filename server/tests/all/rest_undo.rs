@@ -25,7 +25,7 @@ fn rotated_by_itself(instance: &Instance, minted: &Value) -> Value {
 }
 
 #[test]
-fn member_does_not_undo_the_stop_of_an_administrators_token_by_stopping_the_maker() {
+fn member_cannot_undo_a_stop_by_a_token_of_an_administrator_by_stopping_that_token() {
     let instance = Instance::start();
     set(&instance, "self_service=true");
     let member = instance.person("mia", "member", Some("member"));
@@ -66,7 +66,7 @@ fn member_does_not_undo_the_stop_of_an_administrators_token_by_stopping_the_make
 }
 
 #[test]
-fn token_that_rotates_itself_is_still_known_to_those_that_had_its_secret() {
+fn token_that_rotates_itself_is_still_bound_by_tokens_that_had_its_secret() {
     let instance = Instance::start();
     set(&instance, "reveal=recoverable_allowed");
     let enable = || ("/enable", Value::Null);
@@ -82,8 +82,11 @@ fn token_that_rotates_itself_is_still_known_to_those_that_had_its_secret() {
         let known = rotated_by_itself(&instance, &known.json());
         for operation in ["/rotate", "/reveal"] {
             let refused = act(&instance, &by(&known), &knower, (operation, Value::Null));
-            let told = problem(&refused, 403, "forbidden");
-            assert!(told["detail"].as_str().unwrap().contains("obtained its secret"), "{told}");
+            let refusal = problem(&refused, 403, "forbidden");
+            assert!(
+                refusal["detail"].as_str().unwrap().contains("obtained its secret"),
+                "{refusal}"
+            );
         }
         act(&instance, &owner(), &knower, ("/disable", Value::Null)).expect(200);
         problem(&act(&instance, &by(&known), &knower, enable()), 403, "forbidden");
@@ -105,7 +108,7 @@ fn token_that_rotates_itself_is_still_known_to_those_that_had_its_secret() {
 }
 
 #[test]
-fn earlier_end_that_an_administrator_gave_outlives_rotations() {
+fn earlier_expiry_set_by_an_administrator_survives_rotations() {
     let instance = Instance::start();
     set(&instance, "self_service=true");
     let member = instance.person("mia", "member", Some("member"));
@@ -158,7 +161,7 @@ fn earlier_end_that_an_administrator_gave_outlives_rotations() {
 }
 
 #[test]
-fn secret_that_ends_is_shown_no_secret_that_ends_later() {
+fn expiring_secret_cannot_reveal_a_secret_that_expires_later() {
     let instance = Instance::start();
     set(&instance, "reveal=recoverable_allowed");
     let token = |name: &str, end: &str, scopes: &[&str]| {
@@ -173,24 +176,24 @@ fn secret_that_ends_is_shown_no_secret_that_ends_later() {
     let devo = |minted: &Value| {
         format!("/ws/accounts/{WORKSPACE}/credentials/tokens/{}", minted["token"]["num"])
     };
-    let old = token("asks", "never", &managing);
+    let old = token("caller", "never", &managing);
     act(&instance, &by(&old), &endless, ("/reveal", Value::Null)).expect(200);
     let new = act(&instance, &owner(), &old, ("/rotate", json!({"grace_s": 7_200}))).expect(201);
     let new = new.json();
-    let make = |asks: &Value, body: &Value| {
-        let request = instance.request(&by(asks), "POST", &tokens_of(WORKSPACE));
+    let make = |caller: &Value, body: &Value| {
+        let request = instance.request(&by(caller), "POST", &tokens_of(WORKSPACE));
         request.header("idempotency-key", "k").json(body).send()
     };
     let child = json!({"name": "child", "scopes": ["rivers:read"], "expires_at": "never"});
     let first = make(&new, &child).expect(201);
-    let is_refused = |asks: &Value| {
-        let refused = act(&instance, &by(asks), &endless, ("/reveal", Value::Null));
-        let told = problem(&refused, 422, "bound_exceeded");
-        assert_eq!(told["errors"][0]["field"], "expires_at");
-        let answer = call(&instance, &by(asks), "GET", &devo(&endless), &Value::Null);
+    let is_refused = |caller: &Value| {
+        let refused = act(&instance, &by(caller), &endless, ("/reveal", Value::Null));
+        let refusal = problem(&refused, 422, "bound_exceeded");
+        assert_eq!(refusal["errors"][0]["field"], "expires_at");
+        let answer = call(&instance, &by(caller), "GET", &devo(&endless), &Value::Null);
         assert_eq!(answer.status, 400, "{}", answer.text());
-        act(&instance, &by(asks), &short, ("/reveal", Value::Null)).expect(200);
-        call(&instance, &by(asks), "GET", &devo(&short), &Value::Null).expect(200);
+        act(&instance, &by(caller), &short, ("/reveal", Value::Null)).expect(200);
+        call(&instance, &by(caller), "GET", &devo(&short), &Value::Null).expect(200);
     };
     is_refused(&old);
     problem(&make(&old, &child), 422, "bound_exceeded");

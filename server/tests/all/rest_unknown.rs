@@ -67,7 +67,7 @@ fn is_refusal(answer: &Answer, status: u16) {
 }
 
 #[test]
-fn unknown_tokens_are_bounded_for_their_address_at_every_door() {
+fn unknown_tokens_are_limited_by_address_on_every_surface() {
     let instance = start();
     let server = &instance.server;
     let ask = |method: &str, path: &str| {
@@ -120,7 +120,7 @@ fn unknown_tokens_are_bounded_for_their_address_at_every_door() {
 }
 
 #[test]
-fn verifier_that_names_another_address_each_time_is_bounded_itself() {
+fn verifier_that_names_a_new_address_each_time_is_limited_itself() {
     let arguments = ["--api-rate-limit=0", "--unknown-token-rate=1"];
     let server =
         arguments.iter().fold(Server::builder(), |server, argument| server.argument(argument));
@@ -157,7 +157,7 @@ fn verifier_that_names_another_address_each_time_is_bounded_itself() {
 }
 
 #[test]
-fn minting_verifiers_renews_no_budget_for_unknown_tokens() {
+fn creating_verifiers_renews_no_budget_for_unknown_tokens() {
     let arguments = ["--api-rate-limit=0", "--unknown-token-rate=1"];
     let server =
         arguments.iter().fold(Server::builder(), |server, argument| server.argument(argument));
@@ -182,7 +182,7 @@ fn minting_verifiers_renews_no_budget_for_unknown_tokens() {
 }
 
 #[test]
-fn batch_answers_known_tokens_where_unknown_ones_are_bounded() {
+fn batch_still_verifies_known_tokens_when_unknown_tokens_are_limited() {
     let instance = start();
     let known = mint(&instance, "known");
     assert_eq!(instance.verify(&json!({"token": known}))["code"], "VALID");
@@ -201,7 +201,7 @@ fn batch_answers_known_tokens_where_unknown_ones_are_bounded() {
 }
 
 #[test]
-fn valid_tokens_pass_however_many_there_are_and_whatever_their_address_presents() {
+fn valid_tokens_pass_in_any_number_and_from_any_address() {
     let instance = start();
     let imported = json!({"digest": "ab".repeat(32), "name": "old", "scopes": ["rivers:run"]});
     let owner = By::Session(OWNER.to_owned());
@@ -248,7 +248,7 @@ fn unknown_cookie() -> String {
 }
 
 #[test]
-fn unknown_sessions_are_bounded_for_their_address_at_every_door() {
+fn unknown_sessions_are_limited_by_address_on_every_surface() {
     let instance = start();
     let server = &instance.server;
     let account = |cookie: &str, address: &str| {
@@ -309,7 +309,7 @@ fn unknown_sessions_are_bounded_for_their_address_at_every_door() {
 /// A verifier of another tenant must not find out what secrets a tenant has imported, neither from
 /// the answer nor from the budget.
 #[test]
-fn imported_secret_of_another_workspace_is_answered_and_counted_like_any_guess() {
+fn import_of_another_workspaces_secret_is_treated_like_any_guess() {
     let instance = start();
     let owner = By::Session(OWNER.to_owned());
     // SHA-256 of "acme-1234".

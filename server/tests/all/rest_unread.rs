@@ -66,7 +66,7 @@ fn ask(connection: &mut Connection, address: &str, streams: u32) -> (u32, u32) {
 }
 
 #[test]
-fn address_has_so_many_streams_until_the_last_byte_of_their_answers_was_taken() {
+fn stream_counts_for_its_address_until_its_last_byte_was_read() {
     let server = Server::start();
     let address = server.address();
     // Nothing of a response is read, or everything but its end.
@@ -89,7 +89,7 @@ fn address_has_so_many_streams_until_the_last_byte_of_their_answers_was_taken() 
         }
         let mut ended = 0;
         while ended < STREAMS {
-            let frame = first.next().expect("the rest of each answer");
+            let frame = first.next().expect("the rest of each response");
             ended += u32::from(frame.kind == kind::DATA && frame.flags & END_STREAM != 0);
         }
         // A new connection each time, because a connection with refused streams closes.
@@ -99,7 +99,7 @@ fn address_has_so_many_streams_until_the_last_byte_of_their_answers_was_taken() 
         // Once the responses have waited for a while, connections of the address give way to its
         // new ones.
         let mut more = Vec::new();
-        until("unread answers give way", || {
+        until("unread responses are dropped", || {
             let mut one = open(&server, window);
             if ask(&mut one, address, STREAMS).0 == STREAMS {
                 more.push(one);
@@ -116,7 +116,7 @@ fn address_has_so_many_streams_until_the_last_byte_of_their_answers_was_taken() 
 }
 
 #[test]
-fn health_check_on_the_reserve_is_answered_to_an_address_that_has_no_stream_left() {
+fn reserve_answers_health_checks_of_an_address_without_free_streams() {
     const CONNECTIONS: u32 = 21;
     let server = Server::builder().argument("--max-connections").argument("21").start();
     server.admin();
@@ -175,7 +175,7 @@ fn long_token(instance: &Instance) -> String {
 }
 
 #[test]
-fn answers_that_a_known_caller_does_not_read_take_little_memory_and_nothing_from_its_others() {
+fn unread_responses_of_a_known_caller_take_little_memory_and_delay_no_other_request() {
     const CONNECTIONS: usize = 20;
     let instance = Instance::start();
     let address = instance.server.address();
@@ -214,7 +214,7 @@ fn answers_that_a_known_caller_does_not_read_take_little_memory_and_nothing_from
         // Each is answered, or was dropped for a later one.
         let mut over = BTreeSet::new();
         while over.len() < STREAMS as usize {
-            let frame = connection.next().expect("an answer to each");
+            let frame = connection.next().expect("a response on each stream");
             if matches!(frame.kind, kind::HEADERS | kind::RST_STREAM) {
                 over.insert(frame.stream);
             }

@@ -19,7 +19,7 @@ fn secret(minted: &Value) -> &str {
 }
 
 #[test]
-fn valid_token_is_told_with_everything_that_an_api_needs() {
+fn valid_token_is_reported_with_everything_that_an_api_needs() {
     let instance = Instance::start();
     let body = json!({"name": "ci", "scopes": ["rivers:write"], "expires_at": "never"});
     let minted = instance.minted(WORKSPACE, &body);
@@ -43,7 +43,7 @@ fn valid_token_is_told_with_everything_that_an_api_needs() {
 
 /// Tokens that differ only in ID and expiry share one prepared response.
 #[test]
-fn answer_from_memory_is_to_the_byte_what_the_longer_way_answers() {
+fn response_from_memory_is_byte_identical_to_the_slow_path() {
     let instance = Instance::start();
     instance.sql(&format!(
         r#"UPDATE users SET name = 'é\u0001 ","expires_at":"{{}} \' WHERE email = '{ADMIN_EMAIL}'"#
@@ -71,7 +71,7 @@ fn answer_from_memory_is_to_the_byte_what_the_longer_way_answers() {
 }
 
 #[test]
-fn known_caller_is_refused_as_others_are() {
+fn cached_caller_gets_the_same_refusals() {
     let instance = Instance::start();
     let minted = instance.minted(WORKSPACE, &draft("subject"));
     let question = json!({"token": secret(&minted), "scopes": ["rivers:run"]});
@@ -87,7 +87,7 @@ fn known_caller_is_refused_as_others_are() {
 }
 
 #[test]
-fn body_that_never_comes_is_not_waited_for() {
+fn incomplete_body_of_a_cached_caller_is_refused() {
     let instance = Instance::start();
     let minted = instance.minted(WORKSPACE, &draft("subject"));
     let question = json!({"token": secret(&minted)});
@@ -101,7 +101,7 @@ fn body_that_never_comes_is_not_waited_for() {
 }
 
 #[test]
-fn every_refusal_has_its_code_and_tells_nothing_else() {
+fn every_refusal_has_its_code_and_reveals_nothing_else() {
     let instance = Instance::start();
     let minted = |more: Value| {
         let mut body = draft("subject");
@@ -164,12 +164,12 @@ fn every_refusal_has_its_code_and_tells_nothing_else() {
 }
 
 #[test]
-fn use_is_noted_soon() {
+fn use_is_recorded_soon() {
     let instance = Instance::start();
     let minted = instance.minted(WORKSPACE, &draft("used"));
     instance.verify(&json!({"token": secret(&minted), "ip": "192.0.2.7"}));
     let path = format!("/api/v1/tokens/{}", id(&minted));
-    let token = crate::support::wait::until("the use to be noted", || {
+    let token = crate::support::wait::until("the use to be recorded", || {
         let token = instance.managing("GET", &path).send().expect(200).json();
         token["last_used_at"].is_string().then_some(token)
     });
@@ -177,7 +177,7 @@ fn use_is_noted_soon() {
 }
 
 #[test]
-fn caller_learns_nothing_of_workspaces_that_it_may_not_ask_about() {
+fn caller_learns_nothing_about_workspaces_that_it_may_not_verify() {
     let instance = Instance::start();
     let verifier = instance.person("vera", "member", Some("verifier"));
     let foreign = instance.mint(OTHER, &draft("foreign"));
@@ -277,7 +277,7 @@ fn problem_of_create(instance: &Instance, draft: &Value) -> Value {
 }
 
 #[test]
-fn many_questions_are_answered_in_their_order_as_each_alone() {
+fn batch_returns_the_same_results_in_order_as_single_requests() {
     let instance = Instance::start();
     let ask = |by: &By, items: &Value| {
         let body = json!({"items": items});
@@ -350,7 +350,7 @@ fn many_questions_are_answered_in_their_order_as_each_alone() {
 }
 
 #[test]
-fn question_that_cannot_be_read_is_named_and_none_is_answered() {
+fn invalid_item_is_named_and_refuses_the_whole_batch() {
     let instance = Instance::start();
     let mut limited = draft("limited");
     limited["rate_limit"] = json!({"limit": 1, "window_s": 86_400});
@@ -395,7 +395,7 @@ fn question_that_cannot_be_read_is_named_and_none_is_answered() {
 }
 
 #[test]
-fn answers_to_many_questions_have_only_so_many_bytes_together() {
+fn batch_response_is_bounded_in_bytes() {
     let instance = Instance::start();
     let catalogue = json!({
         "audience": "tables", "name": "Tables", "groups": [{"name": "Tables", "scopes": [

@@ -179,7 +179,7 @@ fn devo_token_has_exactly_the_documented_shape_from_creation_to_deletion() {
 }
 
 #[test]
-fn devo_end_is_what_was_asked_for_and_expired_tokens_are_not_active() {
+fn devo_expiry_is_the_requested_one_and_expired_tokens_are_not_active() {
     let devo = Devo::start();
     let mut body = query_token();
     body["expiration"] = "2099-11-26T16:38:18.000+0200".into();
@@ -211,11 +211,11 @@ fn devo_end_is_what_was_asked_for_and_expired_tokens_are_not_active() {
     let number = made.expect(201).json()["token"]["num"].clone();
     let shown = devo.call("GET", &path(&format!("/{number}"))).send().expect(200).json();
     assert_eq!((&shown["expiration"], &shown["expires_in_seconds"]), (&Value::Null, &Value::Null));
-    assert!(shown.get("token").is_none(), "its secret was never kept");
+    assert!(shown.get("token").is_none(), "the secret was never stored");
 }
 
 #[test]
-fn devo_value_comes_once_where_policy_wants_that_and_never_to_whom_may_not_reveal() {
+fn devo_value_is_shown_again_only_if_policy_and_rights_allow() {
     let devo = Devo::start();
     let kept = devo.create(&query_token());
     let one = path(&format!("/{}", kept["id"]));
@@ -236,7 +236,7 @@ fn devo_value_comes_once_where_policy_wants_that_and_never_to_whom_may_not_revea
 }
 
 #[test]
-fn devo_account_is_the_whole_slug_and_shows_nothing_of_others() {
+fn devo_account_is_the_whole_slug_and_shows_nothing_of_other_workspaces() {
     let devo = Devo::start();
     let (server, instance) = (&devo.instance.server, &devo.instance);
     server.run(&["workspace", "create", "--slug", "child@parent", "--name", "Child"]).ok();
@@ -269,7 +269,7 @@ fn devo_account_is_the_whole_slug_and_shows_nothing_of_others() {
 }
 
 #[test]
-fn devo_tells_every_mistake_in_its_envelope() {
+fn devo_reports_every_mistake_in_its_envelope() {
     let devo = Devo::start();
     let post = |body: &Value| devo.call("POST", &path("")).json(body).send();
     let with = |field: &str, value: Value| {
@@ -308,8 +308,8 @@ fn devo_tells_every_mistake_in_its_envelope() {
             "user must be the e-mail address or id of a member of this workspace.",
         ),
     ] {
-        let told = error(&post(&body), 400);
-        assert_eq!(told, message, "{body}");
+        let reported = error(&post(&body), 400);
+        assert_eq!(reported, message, "{body}");
     }
     for body in ["", "{", "name=a", "\u{feff}{}"] {
         let answer = devo.call("POST", &path("")).header("content-type", "application/json");
@@ -354,7 +354,7 @@ fn devo_tells_every_mistake_in_its_envelope() {
 }
 
 #[test]
-fn devo_knows_the_token_in_every_header_and_is_not_there_when_it_is_off() {
+fn devo_accepts_the_token_in_every_header_and_is_404_when_it_is_off() {
     let devo = Devo::start();
     for header in ["token", "rime-api-key"] {
         let request = devo.instance.server.request("GET", &path(""));

@@ -123,7 +123,7 @@ fn shape(mut value: Value, owner: &Value) -> Value {
 }
 
 #[test]
-fn documented_request_makes_a_token_that_has_expired_and_its_end_can_be_moved() {
+fn documented_request_creates_an_expired_token_whose_expiry_can_be_changed() {
     let kriten = Kriten::start();
     let answer = kriten.login(ADMIN_EMAIL, ADMIN_PASSWORD).expect(200);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -235,7 +235,7 @@ fn documented_request_makes_a_token_that_has_expired_and_its_end_can_be_moved() 
 }
 
 #[test]
-fn everything_may_be_left_out_and_a_token_may_begin_switched_off() {
+fn every_field_is_optional_and_a_token_can_be_created_disabled() {
     let kriten = Kriten::start();
     let session = kriten.session();
     let make = |body: Value| kriten.make(&session, &body);
@@ -357,7 +357,7 @@ fn token_wins_over_a_session_and_two_tokens_are_refused() {
 }
 
 #[test]
-fn login_knows_own_accounts_alone_and_tries_are_counted() {
+fn login_accepts_only_local_accounts_and_counts_attempts() {
     let kriten = Kriten::start();
     let login = |body: &Value| kriten.server.request("POST", "/api/v1/login").json(body).send();
     for body in [
@@ -403,7 +403,7 @@ fn login_knows_own_accounts_alone_and_tries_are_counted() {
 }
 
 #[test]
-fn members_see_their_own_tokens_and_nobody_gives_more_than_they_have() {
+fn members_see_only_their_own_tokens_and_cannot_grant_more_than_they_hold() {
     let kriten = Kriten::start();
     let owner = kriten.session();
     let grace = kriten.member("grace", Some("member"));
@@ -447,17 +447,17 @@ fn members_see_their_own_tokens_and_nobody_gives_more_than_they_have() {
     error(&get(&grace, &foreign), 404);
 
     // A token creates no token that has more than itself, neither scopes nor audiences.
-    let asks = json!({"name": "asks", "audiences": ["tessera"], "scopes": ["tokens:write"]});
-    let asks = kriten.mint(WORKSPACE, &asks);
-    let made = kriten.by(&asks, "POST", TOKENS).body("{}").send().expect(200).json();
+    let caller = json!({"name": "caller", "audiences": ["tessera"], "scopes": ["tokens:write"]});
+    let caller = kriten.mint(WORKSPACE, &caller);
+    let made = kriten.by(&caller, "POST", TOKENS).body("{}").send().expect(200).json();
     let made = By::Token(text(&made["key"]).to_owned());
     let made = kriten.request(&made, "GET", "/api/v1/self").send().expect(200).json();
     assert_eq!(made["audiences"], json!(["tessera"]));
     // It also has the implied scopes.
     assert_eq!(made["scopes"], json!(["tokens:read", "tokens:write"]));
-    let asks = json!({"name": "reads", "audiences": ["tessera"], "scopes": ["tokens:read"]});
-    let asks = kriten.mint(WORKSPACE, &asks);
-    assert_eq!(error(&kriten.by(&asks, "POST", TOKENS).body("{}").send(), 403), FORBIDDEN);
+    let caller = json!({"name": "reads", "audiences": ["tessera"], "scopes": ["tokens:read"]});
+    let caller = kriten.mint(WORKSPACE, &caller);
+    assert_eq!(error(&kriten.by(&caller, "POST", TOKENS).body("{}").send(), 403), FORBIDDEN);
 
     // If a member's grants shrink, their new tokens have less.
     kriten.sql(
@@ -559,7 +559,7 @@ fn bad_input_is_refused_in_kritens_words_on_every_endpoint() {
 }
 
 #[test]
-fn surface_that_is_off_is_not_there() {
+fn surface_that_is_off_is_404() {
     let on = Server::start();
     let operations = operations(&on.get("/api/openapi/kriten.json").expect(200).json());
     insta::assert_snapshot!(operations.join("\n"), @r#"
@@ -604,7 +604,7 @@ fn operations(document: &Value) -> Vec<String> {
 }
 
 #[test]
-fn login_takes_nothing_that_another_site_can_make_a_browser_send() {
+fn login_refuses_requests_that_another_site_can_make_a_browser_send() {
     let kriten = Kriten::start();
     let body = json!({"username": ADMIN_EMAIL, "password": ADMIN_PASSWORD, "provider": "local"});
     let login = |headers: &[(&str, &str)]| {

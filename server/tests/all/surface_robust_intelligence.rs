@@ -121,7 +121,7 @@ fn robust_intelligence_token_has_exactly_the_documented_shape_from_creation_to_d
 }
 
 #[test]
-fn robust_intelligence_has_its_limits_under_its_preset() {
+fn robust_intelligence_enforces_its_limits_under_its_preset() {
     let instance = Instance::start();
     instance.server.run(&["preset", "apply", "robust_intelligence", "--yes"]).ok();
     create(&instance, &json!({"name": "default"})).expect(200);
@@ -152,7 +152,7 @@ fn robust_intelligence_has_its_limits_under_its_preset() {
 }
 
 #[test]
-fn robust_intelligence_tells_every_mistake_as_grpc_does() {
+fn robust_intelligence_reports_every_mistake_as_grpc_does() {
     let instance = Instance::start();
     for (body, message) in [
         (json!({}), "name is missing."),
@@ -229,7 +229,7 @@ fn robust_intelligence_tells_every_mistake_as_grpc_does() {
 }
 
 #[test]
-fn robust_intelligence_sdk_learns_what_answers_and_nothing_is_there_when_it_is_off() {
+fn robust_intelligence_sdk_gets_its_information_and_404_when_the_surface_is_off() {
     let instance = Instance::start();
     let info = call(&instance, "GET", "/v1/rime-info").send().expect(200).json();
     assert_eq!(

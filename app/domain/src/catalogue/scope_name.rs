@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn exact_name_covers_itself_and_nothing_else() {
+    fn exact_name_covers_only_itself() {
         assert!(name("rivers:read").covers(&name("rivers:read")));
         assert!(!name("rivers:read").covers(&name("rivers:run")));
         assert!(!name("table://**").covers(&name("rivers:read")));

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn closure_follows_implication_through_others_and_round_circles() {
+    fn closure_follows_transitive_and_cyclic_implications() {
         let catalogue = catalogue(vec![
             scope("a", &["b"]),
             scope("b", &["c"]),
@@ -215,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn uri_implies_nothing() {
+    fn uri_that_implies_a_scope_is_refused() {
         let catalogue = catalogue(vec![scope("a", &[]), scope("table://x", &["a"])]);
         assert!(matches!(catalogue.check(), Err(CatalogueError::ImplyingUri(_))));
     }
 
     #[test]
-    fn check_finds_twins_and_dangling_implication() {
+    fn duplicate_scope_and_unknown_implied_scope_are_refused() {
         let twins = catalogue(vec![scope("a", &[]), scope("a", &[])]);
         assert!(matches!(twins.check(), Err(CatalogueError::Duplicate(_))));
         let dangling = catalogue(vec![scope("a", &["b"])]);

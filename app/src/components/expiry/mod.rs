@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn choice_comes_to_an_end() {
+    fn choice_resolves_to_an_expiry() {
         assert_eq!(end("30d", ""), End::At(datetime!(2026-02-01 10:00 UTC)));
         assert_eq!(end("date", "2027-08-18"), End::At(datetime!(2027-08-18 23:59:59 UTC)));
         assert_eq!(end("date", ""), End::Open);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn end_is_told_in_the_summary() {
+    fn summary_mentions_the_expiry() {
         assert_eq!(end("30d", "").phrase().as_deref(), Some("until 1 Feb 2026"));
         assert_eq!(end("date", "").phrase(), None);
     }

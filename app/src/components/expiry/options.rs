@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn longest_lifetime_cuts_the_offers_and_never() {
+    fn longest_lifetime_removes_longer_offers_and_never() {
         let policy = Policy {
             max_ttl_s: Some(45 * DAY_S),
             default_ttl_s: Some(45 * DAY_S),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn default_of_hours_is_an_offer_of_its_own() {
+    fn default_in_hours_is_a_separate_offer() {
         let policy = Policy { default_ttl_s: Some(3_600), ..Policy::default() };
         assert_eq!(preselected(&policy, NOW), "default");
         assert_eq!(offers(&policy, NOW)[0].end, Some(datetime!(2026-01-02 11:00 UTC)));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn preselected_offer_is_always_there() {
+    fn preselected_offer_is_always_listed() {
         for default_ttl_s in [None, Some(1), Some(DAY_S), Some(90 * DAY_S)] {
             for max_ttl_s in [None, Some(2 * DAY_S), Some(100 * DAY_S + 5)] {
                 for allow_never in [true, false] {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn date_ends_with_its_day() {
+    fn date_expires_at_the_end_of_its_day() {
         assert_eq!(end_of_date("2027-08-18"), Some(datetime!(2027-08-18 23:59:59 UTC)));
         assert_eq!(end_of_date("soon"), None);
         assert_eq!(end_of_date(""), None);

@@ -236,7 +236,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn implied_scope_is_included_and_names_its_reason() {
+    fn implied_scope_is_included_with_the_scope_that_implies_it() {
         let marking = Marking::of(&catalogue(), &chosen(&["rivers:write"]));
         assert_eq!(marking.mark(&name("rivers:write")), Mark::Chosen);
         assert_eq!(marking.mark(&name("rivers:read")), Mark::Included(name("rivers:write")));
@@ -250,7 +250,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn circle_of_implication_keeps_one_chosen() {
+    fn cyclic_implication_keeps_one_scope_chosen() {
         let mut catalogue = catalogue();
         catalogue.groups[0].scopes[0].implies = vec![name("rivers:write")];
         let marking = Marking::of(&catalogue, &chosen(&["rivers:read", "rivers:write"]));
@@ -266,14 +266,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn scope_of_another_audience_says_nothing_here() {
+    fn scope_of_another_audience_is_ignored() {
         let pair = ("vault".parse().unwrap(), [name("rivers:read")]);
         let marking = Marking::of(&catalogue(), &[pair].into_iter().collect());
         assert_eq!(marking.mark(&name("rivers:read")), Mark::Off);
     }
 
     #[test]
-    fn group_counts_what_is_granted() {
+    fn group_counts_granted_scopes() {
         let catalogue = catalogue();
         let marking = Marking::of(&catalogue, &chosen(&["rivers:write"]));
         let count = marking.count(&catalogue.groups[0]);
@@ -283,7 +283,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn group_box_fills_a_part_and_clears_a_whole() {
+    fn group_box_selects_all_scopes_and_then_clears_them() {
         let catalogue = catalogue();
         let rivers = &catalogue.groups[0];
         let mut chosen = chosen(&["rivers:read", "teams:read"]);
@@ -294,7 +294,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn empty_group_has_nothing_to_tick() {
+    fn empty_group_is_not_ticked() {
         assert_eq!(Count { granted: 0, total: 0 }.tri(), Tri::None);
     }
 

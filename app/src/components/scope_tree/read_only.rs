@@ -220,7 +220,7 @@ mod tests {
     use crate::components::scope_tree::model::tests::{catalogue, chosen};
 
     #[test]
-    fn scope_that_no_catalogue_knows_is_retired() {
+    fn scope_in_no_catalogue_is_retired() {
         let retired = retired(&chosen(&["rivers:read", "boats:read"]), &[catalogue()]);
         assert_eq!(retired, ["default/boats:read".parse().unwrap()]);
     }

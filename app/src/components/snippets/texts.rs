@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_around_the_secret_are_closed() {
+    fn snippets_close_the_quotes_around_the_secret() {
         for after in SNIPPETS.iter().filter_map(|snippet| snippet.after) {
             assert!(after.starts_with('"'));
         }

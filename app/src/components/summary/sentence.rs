@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn token_that_reads_cannot_change_anything() {
+    fn read_only_token_cannot_change_anything() {
         assert_eq!(
             text(&["rivers:read", "teams:read"]),
             "deploy-bot can read rivers and teams in Workspace 1, until 18 Aug 2027. \
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn token_that_runs_names_what_it_cannot_do() {
+    fn summary_names_what_the_token_cannot_do() {
         assert_eq!(
             text(&["rivers:run", "teams:read"]),
             "deploy-bot can run rivers and read teams in Workspace 1, until 18 Aug 2027. \
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn implied_scope_is_told_like_a_chosen_one() {
+    fn implied_scope_is_described_like_a_chosen_one() {
         assert_eq!(
             text(&["rivers:write", "rivers:run", "teams:write"]),
             "deploy-bot can read, change and run rivers and read and change teams in Workspace 1, \
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_and_a_missing_name_are_told() {
+    fn summary_mentions_ranges_and_replaces_a_missing_name() {
         let subject = Subject {
             name: " ".into(),
             workspace: "W".into(),
@@ -243,14 +243,14 @@ mod tests {
     }
 
     #[test]
-    fn many_things_are_counted() {
+    fn long_list_is_shortened_to_a_count() {
         let things = ["a", "b", "c", "d", "e", "f", "g", "h"].map(str::to_owned).to_vec();
         let phrase = Phrase { verbs: vec!["read".into()], things };
         assert_eq!(phrase.text("and"), "read a, b, c, d, e and 3 more");
     }
 
     #[test]
-    fn scope_without_colon_is_a_verb() {
+    fn scope_is_split_into_verb_and_thing() {
         assert_eq!(words("verify"), ("verify".into(), String::new()));
         assert_eq!(words("data:river-runs:write"), ("change".into(), "data river runs".into()));
     }

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_link_is_preset_by_policy() {
+    fn empty_link_uses_the_defaults_of_the_policy() {
         let draft = draft(&[], Source::Link);
         assert_eq!(draft.expiry.value, "90d");
         assert_eq!(audiences(&draft), ["default"]);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn link_with_scopes_chooses_their_audience() {
+    fn link_with_scopes_selects_their_audience() {
         let draft =
             draft(&[("name", "ci"), ("scope", "rivers:run"), ("scope", "boats:run")], Source::Link);
         assert_eq!(draft.name, "ci");
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn withheld_scope_is_not_chosen_by_a_link() {
+    fn link_does_not_select_a_withheld_scope() {
         let mut form = form(Policy::default());
         form.withheld = ["default/rivers:write".parse().unwrap()].into();
         let pairs = [("scope", "rivers:write"), ("scope", "rivers:run")];
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn pair_is_chosen_in_its_audience_only() {
+    fn pair_is_selected_only_in_its_audience() {
         let mut form = form(Policy::default());
         let mut vault = catalogue();
         vault.audience = "vault".parse().unwrap();
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn user_is_found_by_address_and_strangers_are_not() {
+    fn member_is_found_by_address_and_other_people_are_not() {
         let form = form(Policy::default());
         let bot = form.members[0].user.clone();
         assert_eq!(draft(&[("user", &bot.email)], Source::Link).user, bot.id.to_string());

@@ -331,7 +331,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quota_is_told_where_there_is_a_limit() {
+    fn quota_is_shown_if_there_is_a_limit() {
         assert_eq!(quota_text(37, Some(Quota { used: 37, limit: 200 })), "37 of 200 tokens");
         assert_eq!(
             quota_text(37, Some(Quota { used: 90, limit: 200 })),
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn quota_warns_from_nine_tenths() {
+    fn quota_warns_from_nine_tenths_of_the_limit() {
         let warning = |used| quota_warning(Quota { used, limit: 200 });
         assert_eq!(warning(179), None);
         assert!(warning(180).is_some());

@@ -116,7 +116,7 @@ mod tests {
     use crate::pages::tokens::{place::pairs, tests::token};
 
     #[test]
-    fn page_of_a_token_keeps_the_place_but_not_the_mark() {
+    fn token_page_keeps_the_list_position_but_not_the_highlight() {
         let id = TokenId(uuid::Uuid::nil());
         let place = Place { q: "ci".into(), created: Some(id), ..Place::default() };
         let paths = Paths::new("workspace-1");
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn copy_of_a_token_prefills_the_form() {
+    fn copy_link_prefills_the_form() {
         let mut token = token("ci & <b>");
         token.rate_limit = "600/60s".parse().ok();
         let link = Paths::new("workspace-1").copy(&token);

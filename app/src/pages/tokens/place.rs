@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn place_survives_its_url() {
+    fn place_survives_a_round_trip_through_its_url() {
         let place = Place {
             q: "50%41 & more + ü 🙂".into(),
             state: Some(TokenState::Expired),
@@ -160,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn form_post_of_a_browser_is_read() {
+    fn form_query_of_a_browser_is_parsed() {
         let place = Place::read("?q=my+token&state=&sort=newest");
         assert_eq!(place, Place { q: "my token".into(), ..Place::default() });
     }
 
     #[test]
-    fn nonsense_is_the_list_as_it_opens() {
+    fn invalid_query_falls_back_to_the_default_list() {
         for query in ["", "?", "state=nope&sort=nope&created=x&%", "&&=", "q=%zz%"] {
             let place = Place::read(query);
             assert_eq!(Place { q: String::new(), ..place }, Place::default(), "{query}");

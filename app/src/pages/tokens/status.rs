@@ -70,19 +70,19 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-11-22 02:46 UTC);
 
     #[test]
-    fn active_token_says_when_it_ends_soon() {
-        for (end, told) in [
+    fn active_token_says_when_it_expires_soon() {
+        for (expires_at, expected) in [
             (None, "Active"),
             (Some(NOW + Duration::days(14)), "Active"),
             (Some(NOW + Duration::days(6)), "Expiring in 6 days"),
             (Some(NOW + Duration::minutes(5)), "Expiring in 5 minutes"),
         ] {
-            assert_eq!(text(&Token { expires_at: end, ..token("ci") }, NOW), told);
+            assert_eq!(text(&Token { expires_at, ..token("ci") }, NOW), expected);
         }
     }
 
     #[test]
-    fn token_with_two_secrets_is_rotating_while_it_works() {
+    fn active_token_with_two_secrets_is_rotating() {
         let two = Token { grace_until: Some(NOW), ..token("ci") };
         assert_eq!(text(&two, NOW), "Rotating");
         let expired = Token { state: TokenState::Expired, ..two };
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn disabled_token_that_ends_soon_is_disabled() {
+    fn disabled_token_that_expires_soon_is_shown_as_disabled() {
         let token = Token {
             state: TokenState::Disabled,
             expires_at: Some(NOW + Duration::days(1)),

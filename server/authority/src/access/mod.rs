@@ -1,8 +1,8 @@
 //! Authorisation: the first step of every service method.
 //!
 //! A caller's permissions in a workspace are looked up again for every operation, so that losing a
-//! role takes effect at once. A record that the caller may not see is not found (404); an operation
-//! that the caller may not perform on a visible record is forbidden (403).
+//! role takes effect immediately. A record that the caller may not see is not found (404); an
+//! operation that the caller may not perform on a visible record is forbidden (403).
 
 mod excess;
 mod foreseen;
@@ -49,12 +49,12 @@ pub(crate) struct Access {
     pub(crate) workspace: Workspace,
     pub(crate) role: Option<WorkspaceRole>,
     pub(crate) permissions: Permissions,
-    /// The tokens of the workspace that the caller reaches, whatever the operation.
+    /// Which tokens of the workspace the caller can reach, regardless of the operation.
     pub(crate) reach: TokenReach,
     /// The scopes that the caller may grant to tokens.
     pub(crate) grants: Grants,
-    /// The only user whose tokens the caller reaches, without being able to hand them over; `None`
-    /// means all tokens of the workspace.
+    /// The only user whose tokens the caller can reach in this operation, without being able to
+    /// hand them over; `None` means all tokens of the workspace.
     pub(crate) own: Option<UserId>,
     /// How the calling token relates to the token that it changes.
     pub(crate) foreseen: OnceLock<Foreseen>,
@@ -71,12 +71,12 @@ pub(crate) fn permissions(ctx: &OpContext, standing: &Standing) -> Permissions {
     bounded(ctx, standing, of_user(standing))
 }
 
-/// Returns the caller's permissions there for tokens of their own.
+/// Returns the caller's permissions in a workspace on the caller's own tokens.
 fn own_permissions(ctx: &OpContext, standing: &Standing) -> Permissions {
     bounded(ctx, standing, of_user(standing).on_own_tokens())
 }
 
-/// Returns whether the caller may create tokens there, at least for themselves.
+/// Returns whether the caller may create tokens in a workspace, at least their own.
 pub(crate) fn makes_tokens(ctx: &OpContext, standing: &Standing) -> bool {
     own_permissions(ctx, standing).allows(Permission::TokensWrite)
 }
@@ -350,8 +350,8 @@ fn admit(
     what: &'static str,
 ) -> Result<Access, ServiceError> {
     if permissions.is_empty() {
-        // In its own workspace, which it knows anyway, even a token without any scope of this
-        // audience gets to know which scope it lacks.
+        // A token knows its own workspace anyway, so there it learns which scope it lacks, even if
+        // it has no scope of this audience.
         let own = matches!(&ctx.actor, Actor::Token(facts) if facts.surroundings.workspace_id == standing.workspace.id);
         return Err(if own { lacking(permission) } else { ServiceError::NotFound(what) });
     }

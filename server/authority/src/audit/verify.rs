@@ -139,13 +139,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn known_head_survives_its_text(chain in any::<u128>(), seq in 0..i64::MAX, mac in any::<[u8; 32]>()) {
+        fn known_head_survives_a_round_trip(chain in any::<u128>(), seq in 0..i64::MAX, mac in any::<[u8; 32]>()) {
             let known = KnownHead { chain: Uuid::from_u128(chain), seq, mac };
             prop_assert_eq!(known.to_string().parse::<KnownHead>(), Ok(known));
         }
 
         #[test]
-        fn reading_any_head_never_panics(text in any::<String>()) {
+        fn parsing_any_head_never_panics(text in any::<String>()) {
             let _ = text.parse::<KnownHead>();
         }
     }

@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn of_10_000_tamperings_all_are_found_and_what_is_whole_is_never_blamed() {
+    fn all_of_10_000_tamperings_are_found_and_intact_logs_pass() {
         let keys = Keys::generate(&SystemEntropy);
         let mut dice = Dice(42);
         let mut tampered = 0;
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn chain_goes_on_with_a_newer_key_and_needs_the_older_one() {
+    fn chain_continues_with_a_newer_key_and_still_needs_the_older_one() {
         let old = Keys::generate(&SystemEntropy);
         let (whole, chains) = log(&old, [2, 2, 2]);
         let newer = Keys::generate(&SystemEntropy).to_toml();
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn row_of_another_past_does_not_fit() {
+    fn row_of_another_history_does_not_fit() {
         let keys = Keys::generate(&SystemEntropy);
         let (whole, chains) = log(&keys, [1, 6, 1]);
         let other = another_past(&keys, &whole);
@@ -465,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn each_damage_is_told_as_what_it_is() {
+    fn each_kind_of_damage_is_reported_as_such() {
         let keys = Keys::generate(&SystemEntropy);
         let chain = Uuid::from_u128(1);
         let (whole, chains) = log(&keys, [1, 6, 1]);

@@ -51,7 +51,7 @@ fn chain() -> Arrangement {
 }
 
 #[test]
-fn groups_stand_together_and_places_are_within_them() {
+fn groups_are_contiguous_and_positions_count_within_them() {
     let mut arrangement = chain();
     assert_eq!(order(&arrangement), "A/a0 A/c1 B/b0 B/table://my.**1");
     arrangement.put(stored("d", "A", &[]), Some(1));
@@ -63,7 +63,7 @@ fn groups_stand_together_and_places_are_within_them() {
 }
 
 #[test]
-fn retired_scope_grants_nothing_and_passes_nothing_on() {
+fn retired_scope_grants_nothing_and_implies_nothing() {
     let before = chain();
     let mut after = before.clone();
     after.retire(&name("b"), Some(NOW));
@@ -77,7 +77,7 @@ fn retired_scope_grants_nothing_and_passes_nothing_on() {
 }
 
 #[test]
-fn risk_and_what_is_new_change_what_tokens_have_and_words_do_not() {
+fn risk_and_new_scopes_change_grants_and_descriptions_do_not() {
     let before = chain();
     let with = |scope: StoredScope| {
         let mut after = before.clone();
@@ -102,7 +102,7 @@ fn risk_and_what_is_new_change_what_tokens_have_and_words_do_not() {
 }
 
 #[test]
-fn parts_of_a_pattern_stand_and_fall_with_it() {
+fn parts_of_a_pattern_are_retired_with_it() {
     let before = chain();
     let mut after = before.clone();
     after.retire(&name("table://my.**"), Some(NOW));
@@ -116,7 +116,7 @@ fn parts_of_a_pattern_stand_and_fall_with_it() {
 }
 
 #[test]
-fn removed_scope_is_forgotten_by_retired_ones_alone() {
+fn removed_scope_is_forgotten_only_by_retired_scopes() {
     let mut arrangement = chain();
     arrangement.retire(&name("b"), Some(NOW));
     assert_eq!(arrangement.implying(&name("c")), None);

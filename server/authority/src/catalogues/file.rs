@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seeds_are_catalogues() {
+    fn seeds_are_valid_catalogues() {
         for seed in super::super::SEEDS {
             let catalogue = parse_toml(seed).unwrap();
             let json = serde_json::to_string(&catalogue).unwrap();
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn mistake_is_named() {
+    fn mistake_is_named_in_the_error() {
         let error = parse_toml("audience = \"default\"\nname = \"x\"\ncolour = 1").unwrap_err();
         assert!(error.to_string().contains("colour"), "{error}");
         let text = "audience = \"d\"\nname = \"x\"\n[[groups]]\nname = \"g\"\n[[groups.scopes]]\nname = \"a\"\ndescription = \"\"\nimplies = [\"b\"]";
@@ -87,7 +87,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_any_text_never_panics(text in any::<String>()) {
+        fn parsing_any_text_never_panics(text in any::<String>()) {
             let _ = parse_toml(&text);
             let _ = parse(&text);
         }

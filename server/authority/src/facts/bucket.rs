@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn limit_that_comes_back_is_as_far_spent_as_if_it_had_stayed() {
+    fn restored_limit_is_as_spent_as_if_it_had_stayed() {
         for (limit, small) in [(rate(20, 600), rate(1, 30)), (rate(1_000, 86_400), rate(1, 87))] {
             let mut bucket = Bucket::whole(limit, 0);
             assert_eq!(uses(&mut bucket, limit, 0), limit.limit() as usize);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn uses_count_on_the_limits_that_were_replaced() {
+    fn uses_also_count_against_replaced_limits() {
         let (small, large) = (rate(10, 100), rate(1_000, 100));
         let mut bucket = Bucket::whole(small, 0);
         assert!(bucket.take(small, 0).allowed);
@@ -199,7 +199,7 @@ mod tests {
 
     /// The exhausted limit is whole first, so it is the one that is dropped.
     #[test]
-    fn exhausted_limit_that_is_not_kept_is_not_whole_when_it_comes_back() {
+    fn exhausted_limit_that_was_dropped_is_not_full_when_restored() {
         let large = |number: i64| rate(1_000, 86_400 - number);
         let mut bucket = Bucket::whole(large(0), 0);
         for number in 0..4 {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_are_whole_are_not_kept() {
+    fn full_limits_are_not_kept() {
         let mut bucket = Bucket::whole(rate(10, 10), 0);
         for window in 11..100 {
             assert!(bucket.earlier.as_ref().is_none_or(|earlier| earlier.0.len() <= EARLIER_MAX));
@@ -232,7 +232,7 @@ mod tests {
         /// No sequence of changes lets more uses through one of the limits than that limit allows
         /// without changes.
         #[test]
-        fn no_sequence_of_limits_lets_more_pass_by_one_of_them_than_it_allows(
+        fn no_sequence_of_changes_exceeds_any_one_limit(
             limits in proptest::collection::vec((1..30_i64, 1..200_i64), 1..9),
             steps in proptest::collection::vec((0..8_usize, 0..10_000_i128, 1..20_usize), 1..100),
         ) {

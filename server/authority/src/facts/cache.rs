@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_found_is_kept_until_something_concerns_it() {
+    async fn found_token_is_cached_until_a_change_concerns_it() {
         let cache = Cache::new(100);
         for (forgotten, concerned) in [
             (token(1), true),
@@ -496,7 +496,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_forgotten_while_it_is_looked_up_is_not_kept() {
+    async fn token_invalidated_during_its_lookup_is_not_cached() {
         let cache = Cache::new(100);
         let looking = vacancy(&cache, &key(1)).await;
         cache.forget(&[token(1)]);
@@ -516,7 +516,7 @@ mod tests {
 
     /// The tokens of other tenants share the same memory.
     #[tokio::test]
-    async fn change_of_one_of_100_000_users_looks_at_nothing_of_the_others() {
+    async fn change_of_one_of_100_000_users_visits_no_entries_of_the_others() {
         let cache = Cache::new(100_000);
         for number in 0..100_000 {
             let facts = facts(u128::from(number) + 1, 1_000 + u128::from(number / 2));
@@ -542,8 +542,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn surroundings_end_for_all_tokens_that_share_them_also_when_they_are_not_kept_by_themselves()
-     {
+    async fn evicted_surroundings_are_invalidated_for_all_tokens_that_share_them() {
         let cache = Cache::new(100);
         let (bare, surroundings) = apart(facts(1, 7));
         let surroundings = cache.keep(cache.generation(), bare.key, surroundings);
@@ -563,7 +562,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn facts_that_have_ended_make_room_for_those_that_are_looked_up_anew() {
+    async fn invalidated_facts_are_replaced_by_the_next_lookup() {
         let cache = Cache::new(100);
         let membership = Subject::Membership(UserId(Uuid::from_u128(7)));
         for _ in 0..3 {
@@ -578,7 +577,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn own_revisions_that_are_read_back_forget_nothing_and_others_of_the_same_number_do() {
+    async fn own_revision_invalidates_nothing_when_read_back_and_another_one_of_the_same_number_does()
+     {
         let cache = Cache::new(100);
         let (own, other) = ((4, Uuid::from_u128(1)), (4, Uuid::from_u128(2)));
         for (read, is_kept) in [(own, true), (other, false), ((5, own.1), false)] {
@@ -610,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn surroundings_are_kept_until_something_concerns_them() {
+    fn surroundings_are_cached_until_a_change_concerns_them() {
         let cache = Cache::new(100);
         for (forgotten, concerned) in [
             (token(1), false),
@@ -633,7 +633,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_beside_a_change_that_concerns_it_is_neither_completed_nor_kept() {
+    fn facts_read_during_a_change_that_concerns_them_are_neither_completed_nor_cached() {
         let cache = Cache::new(100);
         keep_surroundings(&cache, cache.generation());
         let before = cache.generation();
@@ -654,7 +654,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn unknown_is_remembered_for_a_moment_and_not_beyond_the_next_token() {
+    async fn unknown_key_is_cached_briefly_and_only_until_the_next_token_is_created() {
         let cache = Cache::new(100);
         vacancy(&cache, &key(1)).await.nothing(NOW);
         assert!(matches!(cache.find(&key(1), NOW).await, Found::Nothing));
@@ -667,7 +667,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_secrets_of_a_token_are_forgotten_and_what_made_room_is_not_looked_for() {
+    async fn all_secrets_of_a_token_are_invalidated_and_evicted_ones_leave_no_trace() {
         let cache = Cache::new(64);
         for number in 0..1_000 {
             vacancy(&cache, &key(number)).await.fill(facts(u128::from(number % 500) + 1, 7));
@@ -703,7 +703,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn heavy_surroundings_have_only_so_many_bytes_together() {
+    async fn heavy_surroundings_are_bounded_in_total_bytes() {
         let max = 2_000_000;
         let cache = Cache::within(10_000, Room::of(max));
         for number in 0..1_000 {
@@ -732,7 +732,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tokens_that_share_heavy_surroundings_need_their_room_once() {
+    async fn shared_heavy_surroundings_are_charged_once() {
         let cache = Cache::within(10_000, Room::of(200_000));
         let common = heavy_facts(0, 20_000);
         for number in 0..500 {
@@ -743,7 +743,7 @@ mod tests {
     }
 
     #[test]
-    fn surroundings_by_themselves_are_bounded_in_bytes() {
+    fn surroundings_without_tokens_are_bounded_in_bytes() {
         let cache = Cache::new(10_000);
         for number in 0..1_200 {
             let (bare, surroundings) = apart(heavy_facts(number, 40_000));
@@ -759,7 +759,7 @@ mod tests {
     /// Many threads at once: a request that starts after a change was acknowledged sees that
     /// change.
     #[test]
-    fn nobody_gets_what_was_before_an_answered_change() {
+    fn lookup_after_an_acknowledged_change_sees_the_change() {
         let cache = Cache::new(8);
         let database: Vec<AtomicU64> = (0..16).map(|_| AtomicU64::new(0)).collect();
         // The token's version is stored in its user's number.
@@ -799,7 +799,7 @@ mod tests {
 
     /// The same for changes of users and workspaces, whose surroundings several tokens share.
     #[test]
-    fn nobody_gets_surroundings_of_before_an_answered_change() {
+    fn lookup_after_an_acknowledged_change_sees_the_new_surroundings() {
         const USERS: u32 = 3;
         let cache = Cache::new(8);
         let database: Vec<AtomicU64> = (0..USERS).map(|_| AtomicU64::new(0)).collect();

@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[sqlx::test]
-    async fn connection_from_before_a_change_of_history_is_used_no_more(pool: PgPool) {
+    async fn connection_from_before_a_change_of_history_is_not_reused(pool: PgPool) {
         let (loader, history) = real(pool.clone());
         loader.facts(Vec::new(), false).await.unwrap();
         let Some(link) = loader.idle() else { panic!("the connection is not idle") };
@@ -490,7 +490,9 @@ mod tests {
     }
 
     #[sqlx::test]
-    async fn row_is_read_once_for_all_and_not_used_after_a_change_of_history(pool: PgPool) {
+    async fn row_is_parsed_once_for_all_waiters_and_not_used_after_a_change_of_history(
+        pool: PgPool,
+    ) {
         let (loader, history) = real(pool.clone());
         let row = Arc::new(facts::unread(&["a://b".to_owned()], &["*".to_owned()]));
         let since = Since { generation: 0, epoch: history.epoch() };
@@ -519,7 +521,7 @@ mod tests {
     }
 
     #[sqlx::test]
-    async fn query_of_a_verification_ends_by_itself(pool: PgPool) {
+    async fn verification_query_has_a_timeout(pool: PgPool) {
         let (loader, _) = real(pool);
         let mut link = loader.connect().await.unwrap();
         let limit: String = sqlx::query_scalar("SHOW statement_timeout")
@@ -530,7 +532,7 @@ mod tests {
     }
 
     #[sqlx::test]
-    async fn server_that_is_not_the_followers_is_not_asked_and_reported(pool: PgPool) {
+    async fn database_server_other_than_the_followers_is_not_queried_and_is_reported(pool: PgPool) {
         let (loader, history) = real(pool.clone());
         let other = history::Mark { timeline: "0000000F".into(), ..mark(&pool).await };
         history.begin(Some(other));
@@ -540,7 +542,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_is_asked_for_anew_when_the_database_is_back() {
+    async fn waiting_lookup_is_sent_again_when_the_database_is_back() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let options = PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")

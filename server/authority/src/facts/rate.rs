@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn limit_passes_at_once_and_then_one_use_each_part_of_the_window() {
+    fn limit_allows_a_burst_and_then_one_use_per_fraction_of_the_window() {
         let (rates, limit) = (TokenRates::default(), rate(3, 60));
         let state = |remaining, reset_s| RateState {
             allowed: true,
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn clock_set_back_locks_nobody_out_for_longer_than_a_window() {
+    fn clock_set_back_locks_no_token_out_for_longer_than_a_window() {
         let rates = TokenRates::default();
         for _ in 0..3 {
             rates.take(token(1), rate(3, 60), NOW);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_limit_is_spent_as_far_as_the_one_before() {
+    fn changed_limit_is_as_spent_as_the_previous_one() {
         let rates = TokenRates::default();
         assert!(rates.take(token(1), rate(1, 86_400), NOW).allowed);
         assert_eq!(rates.take(token(1), rate(1, 10), NOW).retry_after_s, 10);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn use_that_comes_late_gives_nothing_back() {
+    fn late_use_refills_nothing() {
         let (rates, limit) = (TokenRates::default(), rate(10, 10));
         for _ in 0..10 {
             assert!(rates.take(token(1), limit, NOW).allowed);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_whose_limit_is_not_whole_are_never_forgotten() {
+    fn tokens_with_a_spent_limit_are_never_forgotten() {
         let (rates, limit) = (TokenRates::default(), rate(1, 86_400));
         for _ in 0..2 {
             for number in 0..20_000 {
@@ -237,7 +237,7 @@ mod tests {
         }
 
         #[test]
-        fn any_limit_at_any_moment_never_panics(
+        fn any_limit_at_any_time_never_panics(
             limit in 1..=1_000_000_i64, window_s in 1..=86_400_i64,
             seconds in proptest::collection::vec(-377_705_116_800_i64..253_402_300_800, 1..20),
         ) {

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_that_have_gone_are_not_listed_for_ever() {
+    fn evicted_tokens_do_not_stay_listed() {
         let mut heavy = Heavy::default();
         for number in 0..10_000 {
             heavy.add([0; 32], number);

@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn turn_of_the_share_that_found_something_is_there_for_the_next_text() {
+    fn reserved_lookup_that_found_a_token_is_available_again() {
         let unknown = UnknownTokens::new(100);
         let guesser = at("192.0.2.1");
         exhaust(&unknown, guesser, START);
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn burst_is_looked_up_then_the_rate_and_a_share() {
+    fn unknown_texts_get_a_burst_then_the_rate_and_a_share() {
         let unknown = UnknownTokens::new(100);
         let guesser = at("192.0.2.1");
         // The budget, and one lookup of the share.
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_that_are_found_take_nothing() {
+    fn found_tokens_use_up_no_budget() {
         let unknown = UnknownTokens::new(1);
         let gateway = at("192.0.2.1");
         for _ in 0..100_000 {
@@ -496,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn file_is_looked_up_as_a_whole_and_its_rows_are_owed() {
+    fn file_is_looked_up_as_a_whole_and_charged_by_row() {
         let unknown = UnknownTokens::new(10);
         let caller = at("192.0.2.1");
         unknown.take_many(caller, 1_000, START).unwrap();
@@ -527,7 +527,7 @@ mod tests {
 
     /// Some of this many presenters have both of their budgets behind one lock.
     #[test]
-    fn refusal_gives_back_whatever_lock_the_budgets_have() {
+    fn refusal_does_not_deadlock_if_both_budgets_share_a_lock() {
         let (is_over, over) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let unknown = UnknownTokens::new(1);
@@ -555,7 +555,7 @@ mod tests {
     }
 
     #[test]
-    fn verifier_that_invents_addresses_has_a_budget_of_its_own() {
+    fn verifier_that_invents_addresses_is_limited_by_its_own_budget() {
         let unknown = UnknownTokens::new(1);
         let verifier = |id: u128, address: &str| {
             Presenter::verified_by(&of_workspace(id, id), Some(address.parse().unwrap()))
@@ -587,7 +587,7 @@ mod tests {
     }
 
     #[test]
-    fn further_verifiers_of_a_workspace_get_no_further_budget() {
+    fn more_verifiers_of_a_workspace_get_no_more_budget() {
         let unknown = UnknownTokens::new(1);
         let guesses = |workspace: u128, token: u128, named: bool| {
             let verifier = of_workspace(workspace, token);
@@ -611,7 +611,7 @@ mod tests {
     }
 
     #[test]
-    fn no_limit_and_the_operator_are_never_refused() {
+    fn operator_and_unlimited_instance_are_never_refused() {
         for (unknown, who) in
             [(UnknownTokens::new(0), at("192.0.2.1")), (UnknownTokens::new(1), Presenter::OPERATOR)]
         {
@@ -622,7 +622,7 @@ mod tests {
     }
 
     #[test]
-    fn crowd_of_addresses_takes_no_more_room_and_gives_nobody_a_new_budget() {
+    fn many_addresses_use_bounded_memory_and_reset_no_budget() {
         let unknown = UnknownTokens::new(1);
         let guesser = at("192.0.2.1");
         exhaust(&unknown, guesser, START);

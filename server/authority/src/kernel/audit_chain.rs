@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_has_one_spelling() {
+    fn json_has_one_canonical_form() {
         let spelt = |text: &str| canonical(&serde_json::from_str(text).unwrap());
         for (sent, given_back) in [
             (r#"{"b":1,"a":[1,2]}"#, r#"{"a": [1, 2], "b": 1}"#),

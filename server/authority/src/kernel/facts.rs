@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn pattern_is_granted_only_when_all_of_it_is_held() {
+    fn pattern_is_granted_only_if_held_completely() {
         let rights = [rights("default", &["table://my.app.**", "level://*"])].into();
         let surroundings = Surroundings { rights, ..surroundings() }.into();
         let facts = Facts { surroundings, ..facts() };
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_scope_is_insufficient_and_other_audience_mismatches() {
+    fn missing_scope_is_insufficient_scope_and_other_audience_is_a_mismatch() {
         assert_eq!(
             facts().decide(&demand("default", "teams:read"), NOW),
             DecisionCode::InsufficientScope
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn scope_of_one_audience_says_nothing_in_another() {
+    fn scope_of_one_audience_has_no_effect_in_another() {
         let rights = [rights("tessera", &["verify"]), rights("vault", &["tokens:write"])].into();
         let surroundings = Surroundings { rights, ..surroundings() }.into();
         let facts = Facts { surroundings, ..facts() };
@@ -511,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn ended_secret_of_a_token_that_ended_too_is_no_reuse() {
+    fn replaced_secret_of_an_expired_token_is_not_a_reuse() {
         let older = Facts { secret: OLDER, ..facts() };
         assert!(!Facts { expires_at: Some(NOW), ..older.clone() }.is_reuse(NOW));
         assert!(!Facts { deleted: true, ..older.clone() }.is_reuse(NOW));
@@ -520,7 +520,7 @@ mod tests {
     }
 
     #[test]
-    fn what_had_ended_when_it_was_changed_has_ended_for_every_clock() {
+    fn recorded_end_holds_even_if_the_clock_is_behind() {
         let before = NOW - Duration::SECOND;
         let older = Facts { secret: SecretFacts { ended: true, ..OLDER }, ..facts() };
         assert_eq!(older.decide(&Demand::default(), before), DecisionCode::Expired);
@@ -569,7 +569,7 @@ mod tests {
 
     /// The last of many patterns grants each of these scopes, so all patterns have to be tried.
     #[test]
-    fn question_that_takes_too_many_steps_is_refused() {
+    fn demand_that_takes_too_many_steps_is_refused() {
         let beginning = |number: usize| format!("table://*{}x{number:04}*", "a".repeat(200));
         let facts = wide((0..1_000).map(beginning).chain(["table://~**".to_owned()]));
         let asking = |count: usize| Demand {
@@ -586,7 +586,7 @@ mod tests {
     proptest! {
         /// A scope held by name is granted, whatever else is granted.
         #[test]
-        fn what_is_had_by_name_is_valid(
+        fn scope_held_by_name_is_valid(
             granted in prop::collection::vec(subsequence(NAMES.to_vec(), 0..NAMES.len()), 2),
             audiences in subsequence(vec!["default", "other"], 0..=2),
             scopes in subsequence(NAMES.to_vec(), 0..3),

@@ -13,7 +13,7 @@ use crate::kernel::Facts;
 
 use crate::kernel::Noted;
 
-/// Facts, their rendered form and the uses since the last flush. They are one piece, so that a
+/// Facts, their rendered form and the uses since the last flush. They are stored together so that a
 /// verification reads from few places in memory.
 pub struct Known {
     facts: Facts,
@@ -41,23 +41,23 @@ impl Known {
         self.rendered.get_or_init(|| Box::new(render(&self.facts))).downcast_ref()
     }
 
-    /// Returns the number that distinguishes this entry from all others of this process, also from
-    /// those of the same token.
+    /// Returns the number that distinguishes this entry from all others of this process, including
+    /// others of the same token.
     pub(crate) const fn serial(&self) -> u64 {
         self.serial
     }
 
-    /// Returns whether it refers to so many bytes that nothing should hold it longer than needed.
+    /// Returns whether the entry is so large that nothing should hold it longer than needed.
     pub(crate) fn is_heavy(&self) -> bool {
         self.facts.surroundings.counted.bytes() > 0
     }
 
-    /// Returns whether a change of its user or its workspace has invalidated it.
+    /// Returns whether a change of the token's owner or workspace has invalidated the entry.
     pub(crate) fn is_invalidated(&self) -> bool {
         self.facts.surroundings.validity.has_ended()
     }
 
-    /// Returns whether the consequences of a decision by these facts were written.
+    /// Returns whether the consequences of a decision based on these facts were written.
     pub(crate) fn is_followed(&self) -> bool {
         self.followed.load(Ordering::Acquire)
     }

@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answer_is_judged_by_its_sqlstate() {
+    fn database_error_is_classified_by_its_sqlstate() {
         for (code, answer) in [
             ("40001", Answer::Busy),
             ("40P01", Answer::Busy),
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_speaks_no_postgresql_is_away() {
+    fn peer_that_does_not_speak_postgresql_is_unavailable() {
         let error = sqlx::Error::Protocol("unexpected response from SSLRequest: 0x00".into());
         assert!(StoreError::from(error).is_unavailable());
     }

@@ -73,7 +73,8 @@ impl Subject {
             Self::Token(_) => false,
             Self::User(id) | Self::Membership(id) => user == *id,
             Self::Workspace(Some(id)) => workspace == *id,
-            // The audiences that a scope counts for are not cached by id.
+            // The cache does not know audiences by id, so a changed catalogue may concern any
+            // token.
             Self::Workspace(None) | Self::Catalogue(_) | Self::Unknown => true,
         }
     }
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_what_is_read() {
+    fn subject_survives_a_round_trip() {
         let id = Uuid::from_u128(7);
         for subject in [
             Subject::Token(TokenId(id)),

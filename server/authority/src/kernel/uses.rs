@@ -8,13 +8,13 @@ use std::{
 use domain::{decision::DecisionCode, usage::hour_of};
 use time::OffsetDateTime;
 
-/// Longest program name that is kept, in characters.
+/// The maximum length of a program's name, in bytes; longer names are cut.
 pub(crate) const AGENT_MAX: usize = 256;
 
-/// A token was presented.
+/// One presentation of a token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Use<'a> {
-    /// The answer.
+    /// The decision.
     pub(crate) code: DecisionCode,
     pub(crate) at: OffsetDateTime,
     /// The client's address.

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_survive_their_file() {
+    fn keys_survive_a_round_trip_through_their_file() {
         let keys = Keys::generate(&SystemEntropy);
         let again = Keys::from_toml(keys.to_toml().expose_secret()).unwrap();
         assert_eq!(keys.digest("x"), again.digest("x"));
@@ -200,7 +200,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_any_file_never_panics(text in any::<String>()) {
+        fn parsing_any_file_never_panics(text in any::<String>()) {
             let _ = Keys::from_toml(&text);
             let _ = completed(&text, &SystemEntropy);
         }

@@ -185,7 +185,7 @@ mod tests {
     use crate::entropy::SystemEntropy;
 
     #[test]
-    fn lists_of_parts_that_read_alike_have_other_macs() {
+    fn part_lists_that_concatenate_alike_have_different_macs() {
         let keys = Keys::generate(&SystemEntropy);
         let mac = |parts: &[&[u8]]| keys.audit_mac(1, parts).unwrap();
         assert_ne!(mac(&[b"ab", b"c"]), mac(&[b"a", b"bc"]));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_versions_alone() {
+    fn debug_shows_only_versions() {
         let shown = format!("{:?}", Keys::generate(&SystemEntropy));
         assert_eq!(shown, "Keys { peppers: [1], sealing: [1], audit: [1] }");
     }

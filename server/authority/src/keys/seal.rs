@@ -79,7 +79,7 @@ mod tests {
     use crate::entropy::SystemEntropy;
 
     #[test]
-    fn sealed_text_opens_only_where_it_belongs() {
+    fn sealed_text_opens_only_in_its_context() {
         let keys = Keys::generate(&SystemEntropy);
         let sealed = keys.seal(&SystemEntropy, &[b"one", b"token"], b"secret").unwrap();
         assert_eq!(keys.unseal(&sealed, &[b"one", b"token"]).unwrap().as_slice(), b"secret");

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn other_server_is_noticed_and_unknown_one_is_not_taken_for_another() {
+    async fn other_database_server_is_detected_and_an_unknown_one_is_not_mistaken_for_it() {
         let history = History::new();
         assert!(history.agrees(Some(&mark("1"))), "no server is known yet");
         let before = history.epoch();
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_from_before_are_told_from_later_ones_by_their_age() {
+    async fn connections_from_before_a_switch_are_recognised_by_their_age() {
         let history = History::new();
         let old = Instant::now();
         assert!(!history.is_before(old.elapsed()));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_remembered_up_to_a_bound() {
+    fn recent_changes_are_kept_up_to_a_limit() {
         let history = History::new();
         for id in 0..300 {
             history.note_made((id, uuid::Uuid::nil()), Vec::new());

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lease_counts_from_the_sending_and_ends_before_others_stop_waiting() {
+    fn lease_counts_from_sending_and_ends_before_other_servers_stop_waiting() {
         let lease = Lease::new(false);
         let sent = Duration::from_secs(100);
         assert!(!lease.is_valid(sent));

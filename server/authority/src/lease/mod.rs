@@ -3,7 +3,7 @@
 
 mod followed;
 mod history;
-#[expect(clippy::module_inception, reason = "the file of the type `Lease`")]
+#[expect(clippy::module_inception, reason = "this file defines the type `Lease`")]
 mod lease;
 
 pub(crate) use history::{Break, History, Made};
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_counts_from_when_the_count_was_first_seen() {
+    fn silence_counts_from_the_first_sight_of_the_renewal_count() {
         let replica = Replica::new(Uuid::nil(), OffsetDateTime::UNIX_EPOCH, false);
         let at = Duration::from_secs;
         let other = |renewals| Other { id: Uuid::max(), renewals };

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_that_a_text_begins_with_is_found() {
+    fn every_word_that_a_text_starts_with_is_found() {
         let lexicon = Lexicon::of("# sunk1\nmoon5oily6\noilys7sund3sunday5\nsunny8\n");
         assert_eq!(found(&lexicon, "sundayx"), [(4, 7), (6, 9)]);
         assert_eq!(found(&lexicon, "sund"), [(4, 7)]);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn list_is_sorted_as_it_is_searched() {
+    fn word_list_is_sorted_for_the_search() {
         let lexicon = Lexicon::load();
         assert!(lexicon.words.len() > 25_000, "{}", lexicon.words.len());
         let words: Vec<Vec<u8>> = lexicon

@@ -211,7 +211,7 @@ mod tests {
     const OTHER: Tenant = Tenant(Uuid::from_u128(2));
 
     #[tokio::test]
-    async fn one_tenant_fills_its_own_share_of_the_queues_and_others_go_on() {
+    async fn tenant_fills_only_its_share_of_the_queues() {
         let work = Arc::new(Pool::default());
         let vault = Arc::new(PasswordVault::new(&SystemEntropy, Arc::clone(&work)));
         let password = Password::new("correct horse battery".into());
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn right_password_is_right_and_wrong_or_unknown_is_wrong() {
+    async fn only_the_right_password_of_a_known_account_is_accepted() {
         let vault = PasswordVault::new(&SystemEntropy, Arc::default());
         let password = Password::new("correct horse battery".into());
         let stored = vault.hash(ONE, &password, &SystemEntropy).await.unwrap();
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn letters_that_are_composed_differently_are_the_same_password() {
+    async fn differently_composed_letters_are_the_same_password() {
         let vault = PasswordVault::new(&SystemEntropy, Arc::default());
         let composed = Password::new("caf\u{e9} ladder mist drums".into());
         let decomposed = Password::new("cafe\u{301} ladder mist drums".into());

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn list_has_letters_digits_and_spaces() {
+    fn phrase_list_has_only_letters_digits_and_spaces() {
         let list = include_str!("phrases.txt");
         for phrase in list.split(['/', '\n']).map(str::trim) {
             let is_plain = phrase

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn words_backwards_and_in_turns_with_digits_are_words() {
+    fn reversed_words_and_words_mixed_with_digits_count_as_words() {
         for text in [
             "drowssapterces1",
             "321drowssap4321",
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_characters_are_judged_than_a_bound() {
+    fn password_is_judged_by_a_limited_number_of_characters() {
         for text in ["İ".repeat(512), "ﷺ".repeat(300), "\u{301}".repeat(512), "ß".repeat(512)] {
             assert!(looked_at(&text).len() <= LOOKED_AT);
         }
@@ -256,13 +256,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_password_is_judged_without_panic(text in any::<String>(), word in any::<String>()) {
+        fn judging_any_password_never_panics(text in any::<String>(), word in any::<String>()) {
             prop_assert!(looked_at(&text).len() <= LOOKED_AT);
             let _ = check_strength(&Password::new(text), &[&word], &Heavy::test());
         }
 
         #[test]
-        fn accents_case_and_separators_make_nothing_harder(
+        fn accents_case_and_separators_do_not_make_a_password_harder(
             text in "[a-z0-9]{8,30}",
             accents in proptest::collection::vec(prop::sample::select(vec!["", "\u{301}", "-", ". "]), 30),
         ) {

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_grow_by_a_step_go_on() {
+    fn numbers_with_a_constant_step_are_a_run() {
         for (text, length) in [
             ("2468101214161820", 16),
             ("510152025303540", 15),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn walk_goes_from_key_to_key_and_turns_cost() {
+    fn keyboard_walk_follows_adjacent_keys_and_turns_cost() {
         let cheapest = |text: &str| {
             let mut least = None;
             walks(&places(&chars(text)), |length, bits| {

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_at_once() {
+    fn every_mistake_is_reported_together() {
         let rules = PolicyRules {
             max_tokens: Some(-1),
             default_ttl_s: Some(10),

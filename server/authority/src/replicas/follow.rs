@@ -571,7 +571,7 @@ mod tests {
     /// The first row was silent for as long as the machine has been running; the next row begins
     /// with the same count.
     #[sqlx::test]
-    async fn server_that_enters_again_after_its_row_was_removed_is_waited_for(pool: PgPool) {
+    async fn server_that_registers_again_after_its_row_was_removed_is_waited_for(pool: PgPool) {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
         let keys = Keys::generate(entropy.as_ref());
         let settings = Settings::default();
@@ -591,7 +591,7 @@ mod tests {
 
     /// The database itself is queried. Notifications arrive before and after.
     #[sqlx::test]
-    async fn connection_that_hears_nothing_gives_signs_of_life(pool: PgPool) {
+    async fn silent_connection_is_tested(pool: PgPool) {
         let mut listener = PgListener::connect_with(&pool).await.unwrap();
         listener.listen(replicas::CHANNEL).await.unwrap();
         let id: i32 =
@@ -617,7 +617,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn attempt_that_hears_nothing_or_is_refused_is_neither_waited_for_alone_nor_the_last() {
+    async fn silent_or_refused_connection_attempt_is_followed_by_another() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let options = PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn planted_cookie_hides_no_proof() {
+    fn planted_cookie_does_not_hide_a_valid_one() {
         let (real, planted) = ("r".repeat(TEXT_LENGTH), "p".repeat(TEXT_LENGTH));
         for before in [["a"; 8].join("."), [&*planted; 8].join("."), ".".repeat(50)] {
             let cookie = KnownBrowser::new([&*before, &real].join(COOKIE_SEPARATOR));

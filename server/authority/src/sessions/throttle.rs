@@ -320,7 +320,7 @@ mod tests {
     const NEW: Attempts = Attempts { count: 0, open_at: NOW, forget_at: NOW };
 
     #[test]
-    fn delay_grows_with_each_attempt_up_to_the_longest() {
+    fn delay_grows_with_each_attempt_up_to_the_maximum() {
         let (mut now, mut state, mut waits) = (NOW, NEW, Vec::new());
         for _ in 0..21 {
             state = PAIR.take(state, now).unwrap();
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn attempt_counted_by_a_clock_that_was_years_ahead_keeps_nobody_out() {
+    fn attempt_counted_by_a_clock_that_was_years_ahead_locks_no_account_out() {
         let ahead = NOW + Duration::days(900);
         for rule in [PAIR, BROWSER, ADDRESS, SITE, ACCOUNT] {
             let mut state = NEW;
@@ -369,13 +369,13 @@ mod tests {
     }
 
     #[test]
-    fn attempt_that_was_overtaken_is_no_attempt_too_many() {
+    fn overtaken_attempt_is_not_refused() {
         let later = PAIR.take(NEW, NOW + Duration::seconds(2)).unwrap();
         assert_eq!(PAIR.take(later, NOW).unwrap().count, 2);
     }
 
     #[test]
-    fn attempt_that_was_never_made_does_not_count_and_ends_no_delay() {
+    fn withdrawn_attempt_does_not_count_and_ends_no_delay() {
         let mut state = NEW;
         for _ in 0..30 {
             state = PAIR.take_back(PAIR.take(state, NOW).unwrap(), NOW);
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn bucket_refills_steadily_and_what_was_right_is_given_back() {
+    fn bucket_refills_steadily_and_successful_attempts_are_given_back() {
         let mut state = NEW;
         for _ in 0..100 {
             state = ADDRESS.take(state, NOW).unwrap();
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn network_of_an_address_is_what_one_customer_has() {
+    fn network_of_an_address_belongs_to_one_customer() {
         for (address, expected) in [
             ("192.0.2.1", ("192.0.2.1", None)),
             ("::ffff:192.0.2.1", ("192.0.2.1", None)),

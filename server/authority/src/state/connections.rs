@@ -26,8 +26,8 @@ impl Inner {
     }
 
     /// Looks up whether a person is a member of the workspace that their request concerns. The
-    /// connection for that counts towards the person only, and is returned before waiting for the
-    /// other one.
+    /// connection for this query counts only towards the person, and is returned before the request
+    /// waits for its own connection.
     async fn party_of(
         &self,
         holder: &Holder,

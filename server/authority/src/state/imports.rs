@@ -8,7 +8,7 @@ use crate::{
     store::imports,
 };
 
-/// Longest text without the form of a token that is looked up, in bytes.
+/// The maximum length, in bytes, of a text without the form of a token that is looked up.
 const FOREIGN_MAX: usize = 1_024;
 
 impl Inner {

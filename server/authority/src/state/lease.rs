@@ -34,17 +34,17 @@ impl Inner {
     ///
     /// # Errors
     ///
-    /// `Unavailable` when there is no lease in time.
+    /// `Unavailable` if there is no lease in time.
     pub(crate) async fn lease(&self) -> Result<(), ServiceError> {
         self.regain(|| self.has_lease()).await
     }
 
     /// Waits until the task that renews the lease has a connection. A database may accept fewer
-    /// connections than this server wants, and without that one all the others are useless.
+    /// connections than this server wants, and without that connection all others are useless.
     ///
     /// # Errors
     ///
-    /// `Unavailable` when it has none in time.
+    /// `Unavailable` if that task has no connection in time.
     pub(crate) async fn follower_first(&self) -> Result<(), ServiceError> {
         self.regain(|| self.replica.is_connected.load(Ordering::Acquire)).await
     }

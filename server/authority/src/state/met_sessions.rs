@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn sessions_that_were_met_of_late_are_kept_and_memory_is_bounded() {
+    fn recently_met_sessions_are_kept_and_memory_is_bounded() {
         let met = MetSessions::default();
         for number in 0..3 * KEPT {
             met.note(digest(number), person(number));

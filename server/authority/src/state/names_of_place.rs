@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Inner {
-    /// Returns the names of the organisation and of a person's workspaces, as far as they exist.
+    /// Returns the name of the organisation, if there is one, and of a person's workspaces.
     pub(crate) async fn names_of_place(
         &self,
         person: Option<UserId>,

@@ -1,4 +1,4 @@
-//! The pool of connections to the database that the follower follows.
+//! The pool of connections to the database server that the follower is connected to.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ mod tests {
     /// Such a connection was being opened when the history changed, and reached the replaced
     /// primary.
     #[sqlx::test]
-    async fn pool_takes_no_connection_to_another_server_than_the_followers(pool: PgPool) {
+    async fn pool_accepts_only_connections_to_the_followers_server(pool: PgPool) {
         let history = Arc::new(History::new());
         let options = pool.connect_options().as_ref().clone();
         let own = PgPoolOptions::new().connect_lazy_with(options);

@@ -5,17 +5,17 @@ use time::Duration;
 /// The settings that an operator may change.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// A session expires when it was not used for this long.
+    /// A session expires when it has not been used for this long.
     pub session_idle: Duration,
     /// A session expires after this long, used or not.
     pub session_absolute: Duration,
-    /// Most tokens whose facts are cached.
+    /// The maximum number of tokens whose facts are cached.
     pub cached_tokens: usize,
-    /// How many unknown tokens a second are looked up for one address, and ten times as many at
-    /// once; the same number of unknown sessions; 0 for no limit.
+    /// How many unknown tokens are looked up per second for one address, with bursts of ten times
+    /// as many. The same applies to unknown sessions. 0 means no limit.
     pub unknown_token_rate: u32,
-    /// How many successful sign-ins a person may make from one address at once, followed by one a
-    /// second. Each server counts separately.
+    /// How many successful sign-ins a person may make from one address in a burst, followed by one
+    /// per second. Each server counts separately.
     pub right_sign_ins: u32,
     /// The host of the server's public address; empty if it is not configured. It is easy to guess
     /// in a password.

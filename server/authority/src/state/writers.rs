@@ -1,4 +1,4 @@
-//! Bounds who writes the consequences of verifications.
+//! Limits how many requests write the consequences of verifications at a time.
 
 use std::{
     collections::HashMap,
@@ -15,18 +15,19 @@ use tokio::{
 
 use crate::{ServiceError, store::StoreError};
 
-/// Number of keys after which unused keys are dropped.
+/// The number of keys above which unused keys are dropped.
 const FORGET_AT: usize = 1_024;
-/// Concurrent writers. Others need connections, too.
+/// The maximum number of concurrent writers. Other requests need connections, too.
 const WRITERS: usize = 8;
-/// Concurrent writers for the tokens of one workspace, so that no workspace takes all of them.
+/// The maximum number of concurrent writers for the tokens of one workspace, so that no workspace
+/// takes all of them.
 const OF_WORKSPACE: usize = 2;
 /// How long a request waits for concurrent writers before it is refused.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Limits who writes the consequences of verifications: one writer for each secret, few for a
-/// workspace, and a bounded number overall. Otherwise a crowd that presents a new secret would take
-/// all connections, and no token could be revoked meanwhile. No request waits here for another
+/// Limits the writers of the consequences of verifications: one for each secret, few for a
+/// workspace, and a bounded number overall. Otherwise many clients that present a new secret would
+/// take all connections, and no token could be revoked meanwhile. No request waits here for another
 /// workspace that is slow.
 #[derive(Debug)]
 pub(crate) struct Writers {
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn workspace_has_two_writers_and_leaves_the_rest_to_others() {
+    async fn workspace_has_at_most_two_writers() {
         let writers = Writers::default();
         let workspace = |number| WorkspaceId(Uuid::from_u128(number));
         let mut held = Vec::new();
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn secrets_wait_only_for_themselves() {
+    async fn secret_waits_only_for_itself() {
         let writers = Writers::default();
         let secret = |number| SecretId(Uuid::from_u128(number));
         let mut held = Vec::new();

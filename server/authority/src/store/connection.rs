@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_of_every_usual_form_are_read() {
+    fn usual_urls_are_accepted() {
         for (text, host, port) in [
             ("postgres://u:p@db.example.com/tessera", "db.example.com", 5432),
             ("postgresql://u@10.0.0.1:6432/d?sslmode=verify-full", "10.0.0.1", 6432),
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn several_hosts_are_refused_with_a_way_out() {
+    fn several_hosts_are_refused_with_an_alternative() {
         for text in [
             "postgres://u:p@a,b/d",
             "postgres://u:p@a:5432,b:5432/d",
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_that_would_have_no_effect_are_refused_without_their_value() {
+    fn ineffective_parameters_are_refused_without_quoting_their_value() {
         for (text, reason) in [
             ("postgres://h/d?sslmode=required", "sslmode"),
             ("postgres://h/d?sslmode=allow", "prefer"),
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_that_contradict_each_other_are_refused() {
+    fn contradictory_parameters_are_refused() {
         for (text, name) in [
             ("postgres://h/d?sslmode=verify-full&sslmode=disable", "sslmode"),
             ("postgres://h/d?sslmode=verify-full&ssl-mode=disable", "sslmode"),
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn certificate_files_are_looked_at_before_the_first_connection() {
+    fn certificate_files_are_checked_before_the_first_connection() {
         let folder = tempfile::TempDir::new().unwrap();
         let file = folder.path().join("ca.pem");
         let url = format!("postgres://h/d?sslmode=verify-full&sslrootcert={}", file.display());
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_sets_all_that_a_connection_sets() {
+    fn transaction_sets_everything_that_a_connection_sets() {
         for (name, value) in SETTINGS {
             assert!(BEGIN.contains(&format!("SET LOCAL {name} = {value}")), "{name}");
         }

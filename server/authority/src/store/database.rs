@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn migration_without_a_transaction_makes_one_index() {
+    fn migration_without_a_transaction_creates_one_index() {
         let mut seen = 0;
         for migration in MIGRATIONS.iter().filter(|migration| migration.no_tx) {
             let sql = migration.sql.as_str();

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn url_that_a_password_tears_apart_is_refused() {
+    fn url_broken_by_an_unencoded_password_is_refused() {
         for text in [
             "postgres://u:12/Geheim@127.0.0.1:1/d",
             "postgres://u:12#Geheim@127.0.0.1:1/d",
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_looks_like_a_name_is_quoted_and_nothing_beside_a_password() {
+    fn only_text_that_looks_like_a_name_is_quoted_and_no_part_of_a_password() {
         assert_eq!(quoted("passwrod", false), "passwrod");
         for name in ["", "Geheim", "geheim1", "a@b", "a b", &"a".repeat(41)] {
             assert_eq!(quoted(name, false), "***", "{name}");

@@ -517,7 +517,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_takes_long_to_read_is_left_to_other_threads() {
+    fn rights_that_take_long_to_parse_are_left_to_worker_threads() {
         let names = |count: usize, length: usize| -> Vec<String> {
             let name = |number| format!("table://~{}{number:04}", "a".repeat(length));
             (0..count).map(name).collect()
@@ -546,7 +546,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_take_for_ever_is_not_granted_and_others_have_their_turn() {
+    fn rights_that_take_too_long_are_not_granted_and_later_rows_are_postponed() {
         let name = |number| format!("table://~{}{number:04}", "a".repeat(400));
         let wide: Vec<String> = (0..120).map(name).collect();
         let hard: Vec<String> = (0..64)
@@ -562,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn rights_that_cannot_be_read_are_an_error() {
+    fn unreadable_rights_are_an_error() {
         let corrupt = Unread { rights: "[{}]".into(), ..unread(&[], &[]) };
         assert!(matches!(corrupt.read_soon(), Err(StoreError::Corrupt { .. })));
     }

@@ -83,7 +83,7 @@ mod tests {
     use super::fold;
 
     #[test]
-    fn names_that_differ_only_in_case_are_the_same() {
+    fn names_that_differ_only_in_case_are_equal() {
         for (one, other) in [
             ("Deploy Bot", "DEPLOY BOT"),
             ("Ärger", "ÄRGER"),

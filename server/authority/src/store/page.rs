@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn page_ends_at_its_limit_or_when_it_is_large() {
+    async fn page_ends_at_its_limit_of_rows_or_bytes() {
         assert_eq!(lengths(&[1, 2], 2).await, (vec![1, 2], false));
         assert_eq!(lengths(&[1, 2, 3], 2).await, (vec![1, 2], true));
         assert_eq!(lengths(&[PAGE_BYTES - 1, 1, 1], 9).await, (vec![PAGE_BYTES - 1, 1], true));

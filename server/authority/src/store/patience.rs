@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[sqlx::test(migrations = "./migrations")]
-    async fn session_that_holds_the_lock_is_described_without_what_it_does(pool: PgPool) {
+    async fn session_that_holds_the_lock_is_described_without_its_statement(pool: PgPool) {
         let options = pool.connect_options().as_ref().clone().application_name("nightly dump");
         let mut holder = PgConnection::connect_with(&options).await.unwrap();
         sqlx::raw_sql("BEGIN; LOCK TABLE tokens IN ACCESS SHARE MODE")

@@ -276,7 +276,7 @@ mod tests {
     use super::*;
 
     #[sqlx::test(migrations = "./migrations")]
-    async fn names_are_those_of_all_tables_and_functions_that_migrations_make(pool: PgPool) {
+    async fn names_list_all_tables_and_functions_that_migrations_create(pool: PgPool) {
         let made: Vec<String> = sqlx::query_scalar(
             "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')",
         )

@@ -461,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_person_knows_is_one_class_however_many_users_there_are() {
+    fn secrets_known_to_one_person_are_one_class_for_any_number_of_users() {
         let person = Some(Uuid::from_u128(1));
         for known_to in [person, None] {
             let graph = graph(known_to, 50);

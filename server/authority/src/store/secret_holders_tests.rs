@@ -390,7 +390,7 @@ async fn meaning(
 }
 
 #[sqlx::test(migrations = "./migrations")]
-async fn search_finds_what_the_plain_statement_finds(pool: PgPool) {
+async fn search_returns_the_same_tokens_as_the_plain_statement(pool: PgPool) {
     let seeds =
         std::env::var("TESSERA_RACE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(30);
     let mut found = 0;

@@ -463,13 +463,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wildcards_of_a_search_are_plain_characters() {
+    fn search_wildcards_are_escaped() {
         assert_eq!(pattern(" 50%_\\ ").as_deref(), Some("%50\\%\\_\\\\%"));
         assert_eq!(pattern("  "), None);
     }
 
     #[test]
-    fn cursor_of_another_order_is_refused() {
+    fn cursor_of_another_sort_order_is_refused() {
         let cursor =
             Cursor { sort: TokenSort::Name, time: None, name: Some("a".into()), id: Uuid::nil() };
         assert_eq!(Cursor::decode(&cursor.encode(), TokenSort::Name), Ok(cursor.clone()));

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn comparison_that_takes_long_runs_on_other_threads_and_is_bounded() {
+    async fn long_comparison_runs_on_worker_threads_and_is_bounded() {
         assert_eq!(compare(SOON_STEPS - 1).await, (SOON_STEPS, false));
         assert_eq!(compare(SOON_STEPS).await, (STEPS_MAX, true));
         assert_eq!(compare(u32::MAX).await, (STEPS_MAX, true));

@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn draft_of_name_and_scope_is_enough() {
+    fn draft_needs_only_name_and_scope() {
         let checked = check(&draft(), None).unwrap();
         assert_eq!(
             checked.grants,
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_at_once() {
+    fn every_mistake_is_reported_together() {
         let draft = TokenDraft {
             name: "x".repeat(10_000),
             description: "a\0b".into(),
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn no_scope_is_no_token() {
+    fn draft_without_a_scope_is_refused() {
         let draft = TokenDraft { scopes: vec![], ..draft() };
         assert_eq!(check(&draft, None).unwrap_err(), ["scopes must contain at least one scope"]);
     }
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn token_cannot_make_one_for_an_api_that_it_is_not_meant_for_itself() {
+    fn token_cannot_create_a_token_for_an_audience_that_it_lacks() {
         let held = ["rivers:run".parse().unwrap()];
         let ask = |audience: &str| check_for(&draft(), Some((audience, &held))).map(drop);
         assert_eq!(ask("default"), Ok(()));
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pair_is_checked_by_itself() {
+    fn every_pair_is_checked_separately() {
         for (pairs, expected) in [
             (&["vault/verify"][..], "grants has \"verify\", which is not a scope of vault"),
             (&["nowhere/a"], "grants has \"nowhere\", which is not an audience of this instance"),
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn pattern_is_a_scope_as_far_as_the_catalogue_has_it() {
+    fn pattern_is_a_scope_if_a_catalogue_pattern_covers_it() {
         let ask = |scope: &str| {
             let draft = TokenDraft { scopes: vec![scope.into()], ..draft() };
             check(&draft, None).map(drop)
@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn secret_is_kept_as_wanted_and_as_policy_allows() {
+    fn secret_is_stored_only_if_requested_and_allowed() {
         use Recoverable::{IfAllowed, No, Yes};
         use domain::policy::Reveal;
         let kept = |recoverable: Recoverable, reveal: Reveal| {
@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_kept_in_one_spelling() {
+    fn ranges_are_stored_in_canonical_form() {
         let draft = TokenDraft {
             ip_allow: vec!["10.1.2.3/8".into(), "10.0.0.0/8".into(), " ::1 ".into()],
             ..draft()

@@ -25,7 +25,7 @@ pub(crate) fn refuse_superseded(
     }
 }
 
-/// Returns the end of the presented secret, if a newer one replaces it.
+/// Returns the expiry of the presented secret, if a newer one replaces it.
 pub(super) fn end_of_secret(ctx: &OpContext) -> Option<OffsetDateTime> {
     match &ctx.actor {
         Actor::Token(facts) => facts.secret.expires_at,
@@ -48,7 +48,7 @@ pub(crate) fn renewable(ctx: &OpContext, lifetime: Option<Duration>) -> Option<D
 pub(super) fn name_bound(ctx: &OpContext, errors: &mut [FieldError]) {
     if end_of_secret(ctx).is_some() {
         for error in errors.iter_mut().filter(|error| error.field == "expires_at") {
-            "must not be later than the end of the presented secret, which was replaced"
+            "must not be later than the expiry of the presented secret, which was replaced"
                 .clone_into(&mut error.message);
         }
     }

@@ -373,7 +373,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_held_once_and_in_one_order() {
+    fn each_lock_is_held_once_and_in_a_fixed_order() {
         let [one, two, three] = [1, 2, 3].map(Uuid::from_u128);
         let held = locks(&[three, one, two, two], false);
         assert_eq!(held.len(), 3);

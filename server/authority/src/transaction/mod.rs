@@ -451,7 +451,7 @@ mod tests {
     };
 
     #[sqlx::test]
-    async fn connection_that_leads_to_another_server_is_closed_after_the_change(pool: PgPool) {
+    async fn connection_to_another_database_server_is_closed_after_the_change(pool: PgPool) {
         let here = history::mark(&mut pool.acquire().await.unwrap()).await.unwrap().unwrap();
         let options = pool.connect_options().as_ref().clone();
         let pool = PgPoolOptions::new().max_connections(4).connect_lazy_with(options);

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_csv_names_its_line() {
+    fn malformed_csv_is_refused_with_its_line() {
         for (text, line) in [("a\n\"b", 2), ("a\nb\"c\"", 2), ("\"a\nb\"c", 2), ("a\rb", 1)] {
             assert_eq!(read(text).unwrap_err().line, line, "{text}");
         }
@@ -136,7 +136,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_survive_their_text(
+        fn rows_survive_a_round_trip(
             rows in proptest::collection::vec(proptest::collection::vec("(?s).{0,8}|['=+@]{1,4}x", 1..5), 1..5)
         ) {
             let mut text = String::new();
@@ -151,7 +151,7 @@ mod tests {
         }
 
         #[test]
-        fn no_written_cell_is_a_formula(cell in "[=+@'\t\r\n -]{0,3}.{0,8}") {
+        fn written_cell_is_never_a_formula(cell in "[=+@'\t\r\n -]{0,3}.{0,8}") {
             let text = written(&[&cell]);
             let shown = text.strip_suffix("\r\n").unwrap();
             // One pair of quotes surrounds the cell; others belong to its text.
@@ -160,7 +160,7 @@ mod tests {
         }
 
         #[test]
-        fn reading_any_text_never_panics(text in "(?s)[,\"\n\r'a=]{0,40}|(?s).{0,60}") {
+        fn parsing_any_text_never_panics(text in "(?s)[,\"\n\r'a=]{0,40}|(?s).{0,60}") {
             let _ = read(&text);
         }
     }

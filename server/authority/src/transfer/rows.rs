@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn both_formats_tell_the_same_row() {
+    fn both_formats_contain_the_same_row() {
         let csv = "name,digest,scopes,owner,expires_at,grants\r\n\
                    ci,abc,rivers:run rivers:read,,never,\r\n\
                    ci,abc,,,,b/table://x/y a/ b/x:y\r\n";
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn digest_is_read_in_each_spelling() {
+    fn digest_is_parsed_in_every_notation() {
         let of = |digest: &str| Row { digest: digest.into(), ..Row::default() }.sha256();
         let bytes: [u8; 32] = std::array::from_fn(|index| 0xff - u8::try_from(index).unwrap());
         for text in [
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_of_form_name_their_row_and_quote_nothing() {
+    fn malformed_rows_are_reported_by_number_without_quoting_them() {
         for (format, text, expected) in [
             (Format::Csv, "", "rows must not be empty"),
             (Format::Csv, "digest,name\n", "rows must not be empty"),
@@ -233,7 +233,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_any_file_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..80), text in "(?s)digest,name\n.{0,40}") {
+        fn parsing_any_file_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..80), text in "(?s)digest,name\n.{0,40}") {
             for format in [Format::Csv, Format::Jsonl] {
                 let _ = read(format, &bytes);
                 let _ = read(format, text.as_bytes());

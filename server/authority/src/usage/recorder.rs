@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn uses_are_coalesced_and_come_back_when_they_cannot_be_written() {
+    async fn uses_are_coalesced_and_kept_if_they_cannot_be_written() {
         let recorder = UsageRecorder::default();
         let known = known::of(1);
         for code in [DecisionCode::Valid, DecisionCode::Valid, DecisionCode::Expired] {
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn heavy_token_is_counted_and_not_held() {
+    async fn heavy_token_is_counted_but_not_kept_in_memory() {
         let recorder = UsageRecorder::default();
         let sum = Arc::default();
         let mut facts = known::facts(1, 7);
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn long_name_of_a_program_is_cut_before_it_is_held() {
+    async fn long_user_agent_is_cut_before_it_is_stored() {
         let recorder = UsageRecorder::default();
         let known = known::of(1);
         for agent in ["x".repeat(100_000), format!("a{}", "é".repeat(50_000))] {
@@ -360,6 +360,6 @@ mod tests {
         let taken = flush(&recorder, 0, false).await;
         assert_eq!(taken.len(), FRESH_MAX);
         assert_eq!(taken[&first.token_id].count(), 2);
-        assert_eq!(recorder.state(), (0, 1), "lost uses stay counted");
+        assert_eq!(recorder.state(), (0, 1), "the count of lost uses is kept");
     }
 }

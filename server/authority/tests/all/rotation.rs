@@ -549,7 +549,7 @@ async fn secret_in_its_grace_creates_nothing_that_outlasts_it(pool: PgPool) {
     };
     let [error] = &errors[..] else { panic!("{errors:?}") };
     assert_eq!(error.field, "expires_at");
-    assert!(error.message.contains("end of the presented secret"), "{error:?}");
+    assert!(error.message.contains("expiry of the presented secret"), "{error:?}");
     let copy = tokens.clone_of(&older, id, None, "copy".into()).await.unwrap();
     assert_eq!(copy.token.expires_at, end);
     let sibling = world.token("tessera", &["tokens:read"]).await.token;

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answer_is_whole_with_its_last_byte_and_not_before() {
+    fn response_is_complete_only_with_its_last_byte() {
         for answer in [
             &b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nX: y\r\n\r\nabc"[..],
             b"HTTP/1.1 204 No Content\r\n\r\n",
@@ -79,12 +79,12 @@ mod tests {
                 assert!(!layout.is_whole(&answer[..end]), "{end}");
             }
             assert!(layout.is_whole(answer));
-            assert!(layout.is_whole(answer), "the second of a kind");
+            assert!(layout.is_whole(answer), "the second response with this layout");
         }
     }
 
     #[test]
-    fn layout_of_the_last_answer_does_not_hide_another_length() {
+    fn cached_layout_does_not_hide_a_different_length() {
         let mut layout = Layout::default();
         assert!(layout.is_whole(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc"));
         assert!(!layout.is_whole(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabc"));

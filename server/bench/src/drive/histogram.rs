@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bucket_is_near_its_times() {
+    fn bucket_bounds_are_close_to_its_times() {
         for value in [0, 1, 63, 64, 65, 127, 128, 1_000, 123_456, 987_654_321] {
             let found = middle(bucket(value) as u64);
             #[expect(clippy::cast_precision_loss, reason = "small")]
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_are_those_of_the_times() {
+    fn percentiles_match_the_recorded_times() {
         let mut histogram = Histogram::default();
         assert!(histogram.percentile(0.5).is_nan());
         for value in 1..=1_000_u64 {

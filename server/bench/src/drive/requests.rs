@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn request_has_its_length_and_each_token_in_turn() {
+    fn request_states_its_length_and_uses_each_token_in_turn() {
         let tokens = vec!["aa".to_owned(), "bb".to_owned()];
         let body = "{\"t\":\"{token}\"}";
         let requests =

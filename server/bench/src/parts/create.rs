@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quoted_json_means_the_same_and_names_no_variable() {
+    fn quoted_json_is_equivalent_and_names_no_variable() {
         assert_eq!(quoted(r#"{"at": "13:50", "n'": 1}"#), r#"{"at": "13\u003a50", "n''": 1}"#);
     }
 }

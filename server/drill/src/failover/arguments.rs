@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_are_read_and_mistakes_are_named() {
+    fn options_are_parsed_and_mistakes_are_reported() {
         let read = |line: &str| Arguments::read(line.split_whitespace().map(str::to_owned));
         let arguments = read("--binary x --only paused --control-history").unwrap();
         assert_eq!((arguments.control, arguments.binary.to_str()), (Control::History, Some("x")));

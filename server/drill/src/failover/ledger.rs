@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn accept_after_an_answered_revoke_is_wrong_and_one_under_way_is_not() {
+    fn accept_is_wrong_after_an_acknowledged_revoke_and_right_during_one() {
         let mut ledger = one();
         ledger.narrowed(0, 10, "deleted");
         assert!(judged(&ledger, 0, 11, 12) && judged(&ledger, 1, 11, 12));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn revocation_that_was_lost_binds_until_the_promotion_and_one_that_was_kept_for_ever() {
+    fn lost_revocation_binds_until_the_promotion_and_a_kept_one_permanently() {
         let (mut lost, mut kept) = (one(), one());
         for ledger in [&mut lost, &mut kept] {
             ledger.narrowed(0, 10, "deleted");
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn widening_that_may_still_come_makes_nothing_wrong() {
+    fn accept_is_right_while_a_widening_may_still_take_effect() {
         let mut ledger = one();
         ledger.narrowed(0, 10, "disabled");
         ledger.uncertain(0);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn time_in_which_a_server_must_be_silent_forbids_every_accept() {
+    fn no_accept_is_right_while_a_server_must_be_silent() {
         let mut ledger = one();
         ledger.forbid(0, ([10, Moment::MAX], 50), "no lease");
         assert!(judged(&ledger, 0, 11, 49) && !judged(&ledger, 0, 51, 52));

@@ -27,7 +27,7 @@ use scenarios::SCENARIOS;
 use stage::Stage;
 
 /// The maximum number of violations in a report.
-const TOLD: usize = 8;
+const VIOLATIONS_SHOWN: usize = 8;
 
 /// Runs the scenarios on the command line. Returns whether all of them passed.
 pub(crate) async fn run(words: Vec<String>, folder: &Folder) -> Outcome<bool> {
@@ -37,7 +37,7 @@ pub(crate) async fn run(words: Vec<String>, folder: &Folder) -> Outcome<bool> {
     }
     let arguments = Arguments::read(words.into_iter())?;
     let began = Instant::now();
-    let (stage, mut askers) = Stage::new(&arguments, &folder.0).await?;
+    let (stage, mut verifiers) = Stage::new(&arguments, &folder.0).await?;
     let mut failures = 0;
     let mut found = 0;
     for (name, scenario) in SCENARIOS.iter().filter(|(name, _)| arguments.wants(name)) {
@@ -46,7 +46,7 @@ pub(crate) async fn run(words: Vec<String>, folder: &Folder) -> Outcome<bool> {
         let report = stage.report();
         found += report.violations.len();
         say(&format!("{name} ({:.1} s)\n{}", began.elapsed().as_secs_f64(), report.text));
-        for violation in report.violations.iter().take(TOLD) {
+        for violation in report.violations.iter().take(VIOLATIONS_SHOWN) {
             say(&format!("  VIOLATION: {violation}"));
         }
         failures += usize::from(!report.violations.is_empty());
@@ -58,7 +58,7 @@ pub(crate) async fn run(words: Vec<String>, folder: &Folder) -> Outcome<bool> {
             break;
         }
     }
-    askers.shutdown().await;
+    verifiers.shutdown().await;
     drop(stage);
     let took = Duration::from_secs(began.elapsed().as_secs());
     if arguments.control != Control::None {

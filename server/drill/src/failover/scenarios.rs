@@ -89,7 +89,7 @@ async fn lost(stage: &Rc<Stage>) -> Outcome<()> {
     drop(primary);
     let crashed = stage.crash().await?;
     let switch = stage.promote(&standby).await?;
-    let primary = stage.lead_all(standby).await;
+    let primary = stage.direct_all(standby).await;
     expect(&switch, stage, &cast)?;
     // The uses of the ghost are still to be written, together with this one.
     stage.hide(None);
@@ -131,8 +131,8 @@ async fn paused(stage: &Rc<Stage>) -> Outcome<()> {
     stage.servers[0].stop()?;
     let stopped = stage.now();
     let switch = stage.promote(&standby).await?;
-    stage.lead(0, &standby, false).await;
-    stage.lead(1, &standby, true).await;
+    stage.direct(0, &standby, false).await;
+    stage.direct(1, &standby, true).await;
     stage.become_primary(standby);
     stage.sign_of(1).await?;
     // The new history answers, while the other server is silent.
@@ -140,7 +140,7 @@ async fn paused(stage: &Rc<Stage>) -> Outcome<()> {
     let over = Duration::from_nanos(stage.now() - stopped);
     sleep((LEASE + Duration::from_millis(500)).saturating_sub(over)).await;
     let resumed = stage.now();
-    stage.servers[0].go_on()?;
+    stage.servers[0].resume()?;
     stage.hide(None);
     let left = [resumed, switch.done + nanoseconds(LEASE)];
     let settled = stage.settle(&switch, left, false).await;
@@ -158,7 +158,7 @@ async fn loaded(stage: &Rc<Stage>, synchronous: bool) -> Outcome<()> {
     sleep(LOAD).await;
     let crashed = stage.crash().await?;
     let switch = stage.promote(&standby).await?;
-    stage.lead_all(standby).await;
+    stage.direct_all(standby).await;
     sleep(LOAD * 2).await;
     writers.stop().await;
     stage.settle(&switch, lease_from(crashed), synchronous).await
@@ -177,7 +177,7 @@ async fn fenced_by_replication(stage: &Rc<Stage>) -> Outcome<()> {
     }
     let switch = stage.promote(&standby).await?;
     let silent = switch.done + nanoseconds(LEASE);
-    stage.lead(1, &standby, true).await;
+    stage.direct(1, &standby, true).await;
     stage.become_primary(standby);
     stage.until(1, kept, Said::Valid).await?;
     stage.change(1, deleted, Change::Delete).await?;
@@ -189,7 +189,7 @@ async fn fenced_by_replication(stage: &Rc<Stage>) -> Outcome<()> {
         stage.ledger.borrow_mut().forbid(token, forbidden, why);
     }
     let primary = stage.primary();
-    stage.lead(0, &primary, true).await;
+    stage.direct(0, &primary, true).await;
     let settled = stage.settle(&switch, [moved; SERVERS], true).await;
     drop(old);
     settled
@@ -207,14 +207,14 @@ async fn not_fenced(stage: &Rc<Stage>) -> Outcome<()> {
     })
     .await?;
     let switch = stage.promote(&standby).await?;
-    stage.lead(1, &standby, true).await;
+    stage.direct(1, &standby, true).await;
     stage.become_primary(standby);
     stage.sign_of(1).await?;
     let astray = stage.make(0).await?;
     stage.exempt(astray);
     stage.until(0, astray, Said::Valid).await?;
     let primary = stage.primary();
-    stage.lead(0, &primary, false).await;
+    stage.direct(0, &primary, false).await;
     stage.sign_of(0).await?;
     stage.change(1, cast.sign, Change::Delete).await?;
     stage.hide(None);
@@ -252,7 +252,7 @@ async fn backup(stage: &Rc<Stage>) -> Outcome<()> {
     drop(primary);
     copy.start().await?;
     let switch = Switch { promoted: stopped, done: stage.now(), truth: truth(&copy).await? };
-    stage.lead_all(copy).await;
+    stage.direct_all(copy).await;
     expect(&switch, stage, &cast)?;
     stage.hide(None);
     stage.settle(&switch, lease_from(stopped), false).await

@@ -1,4 +1,4 @@
-//! The stage: the primary cluster, two servers with a proxy each, and the askers, which send
+//! The stage: the primary cluster, two servers with a proxy each, and the verifiers, which send
 //! verifications continuously.
 
 use std::{
@@ -36,10 +36,10 @@ use crate::{
 /// The lease of a server.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 /// The number of connections that verify tokens on each server.
-const ASKERS: usize = 3;
+const VERIFIERS: usize = 3;
 /// The number of newest tokens that are verified.
-const ASKED: usize = 60;
-/// The pause of an asker.
+const VERIFIED: usize = 60;
+/// The pause of a verifier between two requests.
 const PAUSE: Duration = Duration::from_millis(1);
 /// How long a server may take to answer from the new history, and less for a server that never
 /// will.
@@ -62,7 +62,7 @@ pub(crate) struct Stage {
     pub(crate) tokens: RefCell<Vec<Token>>,
     /// The first token of this scenario.
     first: Cell<usize>,
-    /// A token that the askers skip for now.
+    /// A token that the verifiers skip for now.
     hidden: Cell<Option<usize>>,
     /// A token that only the new history accepts, and when each server first accepted it.
     sign: Cell<Option<usize>>,
@@ -100,7 +100,7 @@ pub(crate) enum Said {
 }
 
 impl Stage {
-    /// Starts a primary, both servers and the askers.
+    /// Starts a primary, both servers and the verifiers.
     pub(crate) async fn new(
         arguments: &Arguments,
         folder: &Path,
@@ -148,15 +148,15 @@ impl Stage {
             violations: RefCell::default(),
             notes: RefCell::default(),
         });
-        let mut askers = JoinSet::new();
+        let mut verifiers = JoinSet::new();
         for server in 0..SERVERS {
-            for seed in 0..ASKERS {
+            for seed in 0..VERIFIERS {
                 let (stage, random) =
-                    (Rc::clone(&stage), Random::new((server * ASKERS + seed) as u64));
-                askers.spawn_local(ask_without_end(stage, server, random));
+                    (Rc::clone(&stage), Random::new((server * VERIFIERS + seed) as u64));
+                verifiers.spawn_local(verify_forever(stage, server, random));
             }
         }
-        Ok((stage, askers))
+        Ok((stage, verifiers))
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -225,9 +225,9 @@ impl Stage {
     }
 
     /// Directs new connections of a server to a cluster, and cuts open connections if `cut` is set.
-    pub(crate) async fn lead(&self, server: usize, cluster: &Cluster, cut: bool) {
+    pub(crate) async fn direct(&self, server: usize, cluster: &Cluster, cut: bool) {
         let proxy = &self.servers[server].proxy;
-        proxy.lead_to(cluster.database.socket());
+        proxy.direct_to(cluster.database.socket());
         if cut {
             proxy.set(Way::Cut);
             sleep(Duration::from_millis(30)).await;
@@ -236,9 +236,9 @@ impl Stage {
     }
 
     /// Makes a cluster the primary and directs both servers to it.
-    pub(crate) async fn lead_all(&self, cluster: Cluster) -> Rc<Cluster> {
+    pub(crate) async fn direct_all(&self, cluster: Cluster) -> Rc<Cluster> {
         for server in 0..SERVERS {
-            self.lead(server, &cluster, true).await;
+            self.direct(server, &cluster, true).await;
         }
         self.become_primary(cluster)
     }
@@ -250,7 +250,7 @@ impl Stage {
         cluster
     }
 
-    /// Makes the askers skip this token.
+    /// Makes the verifiers skip this token.
     pub(crate) fn hide(&self, token: Option<usize>) {
         self.hidden.set(token);
     }
@@ -507,13 +507,13 @@ impl Stage {
 
     fn choose(&self, random: &mut Random) -> Option<usize> {
         let length = self.tokens.borrow().len();
-        let first = self.first.get().max(length.saturating_sub(ASKED));
+        let first = self.first.get().max(length.saturating_sub(VERIFIED));
         let chosen = (length > first).then(|| first + random.below(length - first));
         chosen.filter(|token| self.hidden.get() != Some(*token))
     }
 }
 
-async fn ask_without_end(stage: Rc<Stage>, server: usize, mut random: Random) {
+async fn verify_forever(stage: Rc<Stage>, server: usize, mut random: Random) {
     let mut connection = None;
     loop {
         let said = match stage.choose(&mut random) {

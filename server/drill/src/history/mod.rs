@@ -64,7 +64,7 @@ pub(crate) struct Change {
     /// A description for people.
     pub(crate) what: &'static str,
     /// The way in which it was made, for people.
-    pub(crate) door: &'static str,
+    pub(crate) route: &'static str,
 }
 
 /// The required result of a verification.
@@ -96,12 +96,12 @@ impl History {
     /// Records that the request of a change is about to be sent.
     pub(crate) fn begin(
         &mut self,
-        (direction, what, door): (Direction, &'static str, &'static str),
+        (direction, what, route): (Direction, &'static str, &'static str),
         conditions: &[Condition],
         begin: Moment,
     ) -> ChangeId {
         let id = ChangeId(u32::try_from(self.changes.len()).unwrap_or(u32::MAX));
-        self.changes.push(Change { direction, begin, outcome: Outcome::Open, what, door });
+        self.changes.push(Change { direction, begin, outcome: Outcome::Open, what, route });
         for condition in conditions {
             if let Some(list) = self.conditions.get_mut(condition.0 as usize) {
                 list.push(id);

@@ -33,12 +33,12 @@ fn refuses(changes: &[Span], verification: (Moment, Moment)) -> bool {
 const CREATED: Span = (Widen, 0, Some(10));
 
 #[test]
-fn verification_after_the_answer_of_a_revoke_must_be_refused() {
+fn verification_after_an_acknowledged_revoke_must_be_refused() {
     assert!(refuses(&[CREATED, (Narrow, 20, Some(30))], (31, 40)));
 }
 
 #[test]
-fn verification_that_began_before_the_answer_may_be_either() {
+fn verification_that_began_before_the_response_may_go_either_way() {
     let revoked = [CREATED, (Narrow, 20, Some(30))];
     for verification in [(15, 25), (25, 28), (25, 90), (30, 31)] {
         assert_eq!(judge(&revoked, verification), Must::Either, "{verification:?}");
@@ -47,7 +47,7 @@ fn verification_that_began_before_the_answer_may_be_either() {
 }
 
 #[test]
-fn revoke_that_was_never_answered_obliges_nobody() {
+fn unanswered_revoke_requires_nothing() {
     let unknown = [CREATED, (Narrow, 20, None)];
     assert_eq!(judge(&unknown, (15, 19)), Must::Accept);
     assert_eq!(judge(&unknown, (1_000, 1_001)), Must::Either);
@@ -56,13 +56,13 @@ fn revoke_that_was_never_answered_obliges_nobody() {
 }
 
 #[test]
-fn first_answer_of_two_equal_revokes_counts() {
+fn first_response_of_two_equal_revokes_counts() {
     let twins = [CREATED, (Narrow, 20, Some(100)), (Narrow, 25, Some(30))];
     assert!(refuses(&twins, (31, 40)));
 }
 
 #[test]
-fn widening_that_has_begun_again_makes_it_either_and_its_answer_makes_it_certain() {
+fn started_widening_allows_either_verdict_and_its_response_settles_it() {
     let toggled = [CREATED, (Narrow, 20, Some(30)), (Widen, 50, Some(60))];
     assert!(refuses(&toggled, (31, 49)));
     assert_eq!(judge(&toggled, (31, 50)), Must::Either);
@@ -71,7 +71,7 @@ fn widening_that_has_begun_again_makes_it_either_and_its_answer_makes_it_certain
 }
 
 #[test]
-fn widening_beside_the_revoke_may_have_come_after_it() {
+fn concurrent_widening_may_have_come_after_the_revoke() {
     assert_eq!(judge(&[(Widen, 25, Some(40)), (Narrow, 20, Some(30))], (50, 60)), Must::Either);
     // A change with an unknown outcome may take effect at any time.
     assert_eq!(judge(&[(Widen, 5, None), (Narrow, 20, Some(30))], (50, 60)), Must::Either);
@@ -86,7 +86,7 @@ fn refused_change_changes_nothing() {
 }
 
 #[test]
-fn one_condition_that_is_off_refuses_and_all_must_be_on_to_accept() {
+fn one_unmet_condition_refuses_and_all_must_be_met_to_accept() {
     let mut history = History::default();
     let (alive, enabled) = (history.condition(), history.condition());
     let create = history.begin((Widen, "create", "A"), &[alive, enabled], 0);
@@ -102,7 +102,7 @@ fn one_condition_that_is_off_refuses_and_all_must_be_on_to_accept() {
 }
 
 #[test]
-fn what_was_widened_may_be_unknown_until_it_has_settled() {
+fn widened_token_may_be_unknown_until_the_change_has_settled() {
     let (history, condition, _) = history(&[CREATED]);
     assert_eq!(history.judge(&[condition], (50, 60), 40), Must::Either);
     assert_eq!(history.judge(&[condition], (51, 60), 40), Must::Accept);
@@ -110,11 +110,11 @@ fn what_was_widened_may_be_unknown_until_it_has_settled() {
 
 /// A replica that keeps stale facts for too long, and is queried repeatedly.
 #[test]
-fn replica_with_a_stale_window_is_found_and_one_without_is_not() {
+fn replica_with_a_stale_window_is_found_and_a_correct_one_passes() {
     for (window, expected) in [(0, 0), (1, 0), (300, 14), (301, 15)] {
         let (history, condition, _) = history(&[CREATED, (Narrow, 1_000, Some(1_005))]);
         let stale = (900..3_000).step_by(20).filter(|begin| {
-            // It answers at once, from the state `window` ago. The delete took effect at 1,001.
+            // It answers immediately, from the state `window` ago. The delete took effect at 1,001.
             let accepts = begin + 1 < 1_001 + window;
             let must = history.judge(&[condition], (*begin, begin + 1), 0);
             accepts && matches!(must, Must::Refuse(_))
@@ -178,7 +178,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
-    fn judgement_is_exactly_what_all_possible_orders_allow(
+    fn judgement_matches_all_possible_orders(
         changes in prop::collection::vec(span(), 0..6),
         begin in 0..45_u64,
         length in 0..6_u64,

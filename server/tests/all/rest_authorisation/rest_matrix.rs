@@ -112,7 +112,7 @@ fn set_self_service(instance: &Instance, on: bool) {
 }
 
 #[test]
-fn member_reaches_own_tokens_in_self_service_and_none_without() {
+fn member_reaches_own_tokens_only_with_self_service() {
     let instance = Instance::start();
     let callers = callers(&instance);
     let (mut wrong, mut cells_seen) = (Vec::new(), 0);
@@ -190,13 +190,13 @@ fn member_reaches_own_tokens_in_self_service_and_none_without() {
 }
 
 #[test]
-fn every_operation_on_tokens_says_what_it_is_in_self_service() {
+fn self_service_table_lists_every_token_operation() {
     let operations = |rows: &mut dyn Iterator<Item = (&str, &str)>| -> BTreeSet<String> {
         rows.filter(|(_, path)| path.contains("tokens"))
             .map(|(method, path)| format!("{method} {path}"))
             .collect()
     };
     let tabled = operations(&mut TABLE.iter().map(|row| (row.0, row.1)));
-    let told = operations(&mut SELF_SERVICE.iter().map(|row| (row.0, row.1)));
-    assert_eq!(told, tabled);
+    let listed = operations(&mut SELF_SERVICE.iter().map(|row| (row.0, row.1)));
+    assert_eq!(listed, tabled);
 }

@@ -155,8 +155,9 @@ impl Sql {
         let options: PgConnectOptions = server.database_url().parse().expect("a URL");
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let connection =
-            runtime.block_on(PgConnection::connect_with(&options)).expect("it lets us in");
+        let connection = runtime
+            .block_on(PgConnection::connect_with(&options))
+            .expect("the database accepts the connection");
         Self { runtime, connection }
     }
 

@@ -11,7 +11,7 @@ pub fn postmaster(data_dir: &Path) -> Option<i32> {
 }
 
 /// Reports whether the process exists and is not a zombie.
-pub fn lives(pid: i32) -> bool {
+pub fn is_alive(pid: i32) -> bool {
     let there = Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid).is_ok());
     let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     there && !state.rsplit(") ").next().unwrap_or_default().starts_with('Z')
@@ -25,7 +25,7 @@ pub fn kill(pid: i32) {
 
 /// The user that a process runs as.
 pub fn owner(pid: i32) -> u32 {
-    fs::metadata(format!("/proc/{pid}")).expect("the process is there").uid()
+    fs::metadata(format!("/proc/{pid}")).expect("the process exists").uid()
 }
 
 /// Reports whether the tests run as root.

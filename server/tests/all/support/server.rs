@@ -131,7 +131,7 @@ impl ServerBuilder {
             folder
                 .as_ref()
                 .map(|folder| folder.path().join("data"))
-                .expect("one of the two is there")
+                .expect("a data folder or a temporary folder is set")
         });
         let mut command = binary(&["serve", "--listen", "127.0.0.1:0"]);
         if let Some(most) = self.open_files {
@@ -330,7 +330,7 @@ impl Server {
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
         let child = &mut self.child;
-        until("the server to end", || child.try_wait().expect("it is our child"))
+        until("the server to exit", || child.try_wait().expect("it is our child"))
     }
 
     /// Stops it, waits, and returns its exit status. The caller keeps the data folder.

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn names_alike_are_numbered_and_the_exact_one_keeps_its_own() {
+    fn similar_names_are_numbered_and_the_exact_name_is_kept() {
         let texts = ["Pets", "pets", "PETS", "pets-2", "pets "];
         let assigned = assign(texts, as_scope);
         let names: Vec<_> = assigned.iter().map(|(text, name)| format!("{text}={name}")).collect();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn description_is_of_sentences_and_bounded() {
+    fn description_joins_sentences_and_is_bounded() {
         assert_eq!(
             description(["List pets", "", "Show\na pet.", "List pets"]).as_ref(),
             "List pets. Show a pet."
@@ -184,7 +184,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_gets_a_name_of_its_own(texts in prop::collection::btree_set(any::<String>(), 0..20)) {
+        fn every_text_gets_a_unique_name(texts in prop::collection::btree_set(any::<String>(), 0..20)) {
             let assigned = assign(texts.iter().map(String::as_str), as_scope);
             let names: BTreeSet<_> = assigned.values().collect();
             prop_assert_eq!(names.len(), texts.len());
@@ -194,7 +194,7 @@ mod tests {
         }
 
         #[test]
-        fn texts_alike_get_names_of_their_own(texts in prop::collection::btree_set("[aA :-]{0,4}", 0..40)) {
+        fn similar_texts_get_unique_names(texts in prop::collection::btree_set("[aA :-]{0,4}", 0..40)) {
             let assigned = assign(texts.iter().map(String::as_str), as_part);
             let names: BTreeSet<_> = assigned.values().collect();
             prop_assert_eq!(names.len(), texts.len());
