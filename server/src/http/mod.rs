@@ -1,6 +1,6 @@
 //! HTTP: the interfaces for programs, and the parts that all interfaces share.
 //!
-//! - `rest`: one operation per file, each extract → call the service → wrap.
+//! - `rest`: one operation per file, `<noun>/<verb>.rs`, each extract → call the service → wrap.
 //! - `forward`: `/auth/forward`, for gateways.
 //! - `oauth`: `/oauth2`, for OAuth clients and gateway plugins.
 //! - `openapi`, `docs`: the description of these, and a page to try them.
@@ -21,8 +21,9 @@
 //!   `application/problem+json`.
 //! - No log line and no error text contains a secret, a cookie or a request's URI.
 //!
-//! To add an operation: a file in `rest`, its `#[utoipa::path]`, one `routes!` line in
-//! `rest/mod.rs`, its row in the authorisation table of `tests/all/rest_authorisation.rs`.
+//! To add an operation: a file in the folder of its noun in `rest`, its `#[utoipa::path]`, one
+//! `routes!` line in the `mod.rs` beside it, its row in the authorisation table of
+//! `tests/all/rest_authorisation.rs`.
 
 pub(crate) mod again;
 pub(crate) mod answer;

@@ -1,0 +1,43 @@
+//! `POST /api/v1/tokens/{id}/enable`
+
+use axum::extract::State;
+use domain::ids::TokenId;
+
+use super::children_query::NoQuery;
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiPath, ApiQuery, IfMatch, IfMatchHeader},
+    problem::ApiError,
+    rest::{errors::ChangeErrors, schema::TokenBody, tagged::Tagged},
+};
+
+/// Enable a token
+///
+/// Enabling an enabled token changes nothing. Needs the scope `tokens:write` of the
+/// audience `tessera`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tokens/{id}/enable",
+    operation_id = "enableToken",
+    tag = "Tokens",
+    params(
+        ("id" = Uuid, Path, description = "The token's id"),
+        IfMatchHeader,
+    ),
+    responses(
+        (status = 200, description = "The token as it is now", body = TokenBody,
+            headers(("ETag" = String, description = "Its version"))),
+        ChangeErrors,
+    ),
+)]
+pub(crate) async fn enable_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(id): ApiPath<TokenId>,
+    IfMatch(expected): IfMatch,
+    ApiQuery(NoQuery {}): ApiQuery<NoQuery>,
+) -> Result<Tagged<TokenBody>, ApiError> {
+    let token = state.authority.tokens().enable(&context, id, expected).await?;
+    Ok(token.into())
+}

@@ -1,0 +1,39 @@
+//! `POST /api/v1/users/{id}/password-reset`
+
+use axum::{Json, extract::State};
+use domain::ids::UserId;
+use http::StatusCode;
+
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::ApiPath,
+    problem::ApiError,
+    rest::{errors::QueryErrors, schema::PasswordLinkBody},
+};
+
+/// Create a link that resets a password
+///
+/// Hand the link to the person: it lets them choose a new password, once, within 24 hours, and it
+/// replaces an earlier link. Nothing changes until the link is used; then all sessions of the
+/// person end. Only owners can reset the password of an owner, and users cannot reset their own.
+/// For signed-in administrators of the instance.
+#[utoipa::path(
+    post,
+    path = "/api/v1/users/{id}/password-reset",
+    operation_id = "resetPassword",
+    tag = "Users",
+    params(("id" = Uuid, Path, description = "The user's id")),
+    responses(
+        (status = 201, description = "The link; it is shown once", body = PasswordLinkBody),
+        QueryErrors,
+    ),
+)]
+pub(crate) async fn reset_password(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(id): ApiPath<UserId>,
+) -> Result<(StatusCode, Json<PasswordLinkBody>), ApiError> {
+    let link = state.authority.passwords().issue_link(&context, id).await?;
+    Ok((StatusCode::CREATED, Json(PasswordLinkBody::of(&link, &state.config))))
+}
