@@ -3,13 +3,10 @@
 use app::notice::Notice;
 use axum::response::Response;
 
-use super::{
-    post::Post,
-    token_change::{back, found},
-};
-use crate::http::extract::ApiPath;
+use super::{back, found};
+use crate::{console::post::Post, http::extract::ApiPath};
 
-pub(super) async fn token_delete(
+pub(super) async fn delete(
     ApiPath((workspace, token)): ApiPath<(String, String)>,
     post: Post,
 ) -> Response {

@@ -7,14 +7,16 @@ use authority::{
 };
 use axum::response::Response;
 
-use super::{
-    post::{Done, Post},
-    sign_in::begin,
+use crate::{
+    console::{
+        post::{Done, Post},
+        sessions::begin,
+    },
+    http::extract::ApiPath,
 };
-use crate::http::extract::ApiPath;
 
 /// Sets the instance up.
-pub(super) async fn setup(ApiPath(secret): ApiPath<String>, post: Post) -> Response {
+pub(super) async fn complete(ApiPath(secret): ApiPath<String>, post: Post) -> Response {
     let result = attempt(secret, &post).await;
     post.answer(result).await
 }

@@ -5,11 +5,13 @@ use authority::{ServiceError, SignIn, SignedIn, secret::Password};
 use axum::response::Response;
 use http::HeaderValue;
 
-use super::{
-    PASSWORD,
-    post::{Done, Post},
+use crate::{
+    console::{
+        PASSWORD,
+        post::{Done, Post},
+    },
+    http::proxy_hint,
 };
-use crate::http::proxy_hint;
 
 /// Signs in and redirects to the page that the person wanted to open.
 pub(super) async fn sign_in(post: Post) -> Response {
@@ -45,7 +47,10 @@ async fn attempt(post: &Post) -> Result<Done, ServiceError> {
 
 /// Returns the `Set-Cookie` values that begin a session and store the proof that this browser has
 /// signed in.
-pub(super) fn begin(post: &Post, signed_in: &SignedIn) -> Result<Vec<HeaderValue>, ServiceError> {
+pub(in crate::console) fn begin(
+    post: &Post,
+    signed_in: &SignedIn,
+) -> Result<Vec<HeaderValue>, ServiceError> {
     let lifetime = signed_in.expires_at - post.visit.context().now;
     let cookies = post.visit.state.cookies;
     let session = cookies

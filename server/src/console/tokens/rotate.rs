@@ -1,16 +1,13 @@
-//! Forms whose response shows a secret: rotating a token, and revealing the secret of a recoverable
-//! token.
+//! The form to rotate a token. The response shows the new secret once.
 
-use app::posted::{Minted, Secret};
-use authority::{MintedToken, RotationDraft, ServiceError};
+use authority::{RotationDraft, ServiceError};
 use axum::response::Response;
 
-use super::{
-    form::Form,
-    post::{Done, Post},
-    token_change::found,
+use super::{found, shown};
+use crate::{
+    console::{form::Form, post::Post},
+    http::extract::ApiPath,
 };
-use crate::http::extract::ApiPath;
 
 /// How long an older secret works at most if it expires at the first use of the newer secret.
 const UNTIL_FIRST_USE_S: i64 = 7 * 86_400;
@@ -29,26 +26,6 @@ pub(super) async fn rotate(
     };
     let result = result.await.map(shown);
     post.answer(result).await
-}
-
-/// Shows the secret of a recoverable token.
-pub(super) async fn reveal(
-    ApiPath((workspace, token)): ApiPath<(String, String)>,
-    post: Post,
-) -> Response {
-    let result = async {
-        let id = found(&workspace, &token, &post).await?;
-        let tokens = post.visit.request.authority.tokens();
-        tokens.reveal(&post.visit.context(), id, None).await
-    };
-    let result = result.await.map(shown);
-    post.answer(result).await
-}
-
-fn shown(minted: MintedToken) -> Done {
-    let secret = Secret::new(minted.secret.expose());
-    let children_pending = minted.children_pending;
-    Done::Minted(Minted { token: minted.token, secret, children_pending })
 }
 
 fn draft(form: &Form) -> Result<RotationDraft, ServiceError> {

@@ -4,7 +4,7 @@ use app::notice::Notice;
 use authority::ServiceError;
 use axum::response::Response;
 
-use super::post::{Done, Post};
+use crate::console::post::{Done, Post};
 
 /// Ends the session.
 pub(super) async fn sign_out(post: Post) -> Response {

@@ -13,14 +13,16 @@ use domain::{
     rate_limit::{RateLimit, RateLimitError},
 };
 
-use super::{
-    form::Form,
-    post::{Done, Post},
+use crate::{
+    console::{
+        form::Form,
+        post::{Done, Post},
+    },
+    http::extract::ApiPath,
 };
-use crate::http::extract::ApiPath;
 
 /// Creates a token.
-pub(super) async fn token_create(ApiPath(workspace): ApiPath<String>, post: Post) -> Response {
+pub(super) async fn create(ApiPath(workspace): ApiPath<String>, post: Post) -> Response {
     let result = attempt(&workspace, &post).await;
     post.answer(result).await
 }
