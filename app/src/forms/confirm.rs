@@ -8,7 +8,7 @@ use crate::{
     posted::Outcome,
 };
 
-/// The body and foot of a [`super::panel::Panel`] that asks for confirmation. Cancel has the
+/// The body and foot of a [`crate::components::panel::Panel`] that asks for confirmation. Cancel has the
 /// initial focus.
 #[component]
 pub fn Confirm(

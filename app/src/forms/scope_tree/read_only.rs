@@ -217,7 +217,7 @@ fn mark(granted: bool) -> impl IntoView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::components::scope_tree::model::tests::{catalogue, chosen};
+    use crate::forms::scope_tree::model::tests::{catalogue, chosen};
 
     #[test]
     fn scope_that_no_catalogue_knows_is_retired() {

@@ -7,7 +7,7 @@
 
 use domain::catalogue::{Catalogue, Risk, Scope, TESSERA_AUDIENCE};
 
-use crate::components::scope_tree::model::{Chosen, Marking};
+use crate::forms::scope_tree::model::{Chosen, Marking};
 
 /// A piece of a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,7 +182,7 @@ fn listed(words: &[String], joint: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::components::scope_tree::model::tests::{catalogue, chosen};
+    use crate::forms::scope_tree::model::tests::{catalogue, chosen};
 
     fn text(names: &[&str]) -> String {
         let subject = Subject {

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use crate::{
     components::{empty::Empty, heading::PageHead, loaded::Loaded, moment::Moment},
     fns::invitations::{OwnInvitations, load_invitations},
-    pages::{sidebar::initials, workspaces::role_name},
+    pages::{sidebar::initials, workspaces::list::role_name},
 };
 
 /// The invitations of the signed-in user.

@@ -4,11 +4,12 @@ use domain::{roles::WorkspaceRole, workspace::Invitation};
 use leptos::prelude::*;
 use time::OffsetDateTime;
 
+use super::member_list::MemberList;
 use crate::{
     components::{heading::PageHead, loaded::Loaded, moment::Moment},
     fns::invitations::{MembersView, load_members},
     forms::{Control, EnhancedForm, Field, FieldFrame, FieldName, SubmitButton},
-    pages::{member_list::MemberList, overview::use_workspace_slug, workspaces::role_name},
+    pages::workspaces::{list::role_name, show::use_workspace_slug},
 };
 
 /// The fields of the invitation form.

@@ -3,7 +3,7 @@
 use domain::{roles::UserKind, workspace::Member};
 use leptos::{either::Either, prelude::*};
 
-use super::workspaces::role_name;
+use crate::pages::workspaces::list::role_name;
 
 /// The list of a workspace's members.
 #[component]

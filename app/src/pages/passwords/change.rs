@@ -1,30 +1,19 @@
-//! The two pages as the server renders them.
+//! The page that changes the visitor's own password.
 
-use domain::problem::ProblemCode;
-use leptos::{either::EitherOf3, prelude::*};
-use leptos_router::hooks::use_params_map;
+use leptos::prelude::*;
 
+use super::fields::{FIELDS, RULE, Username};
 use crate::{
     components::{
         heading::PageHead,
         icon::{Glyph, Icon},
         loaded::Loaded,
-        problem::ProblemPage,
     },
-    fns::account::{OwnAccount, load_account, password_link},
-    forms::{EnhancedForm, FieldName, PasswordField, SubmitButton},
-    pages::auth::{AuthCard, DeadLink},
+    fns::account::{OwnAccount, load_account},
+    forms::{EnhancedForm, PasswordField, SubmitButton},
 };
 
 const ACTION: &str = "/account/password";
-const FIELDS: &[FieldName] = &[
-    FieldName::new("current_password", "Current password"),
-    FieldName::new("new_password", "New password"),
-];
-const RULE: &str = "At least 15 characters, such as four or more unrelated words.";
-
-/// The text of the page for a link that no longer works.
-const DEAD: &str = "A link to choose a password works once and for 24 hours, and a newer link replaces it. Ask an administrator of this instance for a new one.";
 
 /// The page that changes the visitor's own password.
 #[component]
@@ -75,57 +64,5 @@ fn ChangeForm(account: OwnAccount) -> impl IntoView {
                 <SubmitButton>"Change password"</SubmitButton>
             </EnhancedForm>
         </div></div>
-    }
-}
-
-/// A hidden field from which password managers learn whose password it is.
-#[component]
-fn Username(email: String) -> impl IntoView {
-    view! { <input type="text" name="username" autocomplete="username" value=email readonly hidden/> }
-}
-
-/// The page that sets a password through a one-time link, if the link works.
-#[component]
-pub fn ResetPasswordPage() -> impl IntoView {
-    let secret = use_params_map().with_untracked(|params| params.get("secret")).unwrap_or_default();
-    let action = StoredValue::new(format!("/reset-password/{secret}"));
-    let link = Resource::new(|| (), move |()| password_link(secret.clone()));
-    view! {
-        <Suspense>
-            {move || Suspend::new(async move {
-                match link.await.map_err(|error| error.0) {
-                    Ok(email) => {
-                        EitherOf3::A(view! { <ResetForm action=action.get_value() email/> })
-                    }
-                    Err(problem) if problem.code == ProblemCode::NotFound => {
-                        EitherOf3::B(view! { <DeadLink why=DEAD/> })
-                    }
-                    Err(problem) => EitherOf3::C(view! {
-                        <main class="main" id="main" tabindex="-1">
-                            <ProblemPage problem/>
-                        </main>
-                    }),
-                }
-            })}
-        </Suspense>
-    }
-}
-
-#[component]
-fn ResetForm(action: String, email: String) -> impl IntoView {
-    let lead = view! { "For "<strong>{email.clone()}</strong>". Afterwards, sign in with the new password." }.into_any();
-    view! {
-        <AuthCard title="Choose your password" lead>
-            <EnhancedForm action fields=FIELDS button="Set password">
-                <Username email/>
-                <PasswordField
-                    name="new_password"
-                    label="New password"
-                    help=RULE
-                    autocomplete="new-password"
-                />
-                <SubmitButton class="button button-primary button-block">"Set password"</SubmitButton>
-            </EnhancedForm>
-        </AuthCard>
     }
 }

@@ -6,10 +6,14 @@
 //! them. Links to them are `rel="external"`.
 
 #[cfg(feature = "ssr")]
-pub mod rendered;
+pub mod change;
+#[cfg(feature = "ssr")]
+pub mod fields;
+#[cfg(feature = "ssr")]
+pub mod redeem;
 
 #[cfg(feature = "ssr")]
-pub use rendered::{PasswordPage, ResetPasswordPage};
+pub use self::{change::PasswordPage, redeem::ResetPasswordPage};
 
 #[cfg(not(feature = "ssr"))]
 pub mod absent {

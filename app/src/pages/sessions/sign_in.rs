@@ -3,11 +3,11 @@
 use leptos::{either::Either, prelude::*};
 use leptos_router::hooks::use_query_map;
 
-use super::auth::AuthCard;
 use crate::{
     fns::setup::setup_is_open,
     forms::{EnhancedForm, Field, FieldName, FormState, PasswordField, SubmitButton},
     next,
+    pages::auth::AuthCard,
 };
 
 const FIELDS: &[FieldName] =

@@ -4,11 +4,11 @@ use domain::problem::ProblemCode;
 use leptos::{either::EitherOf3, prelude::*};
 use leptos_router::hooks::use_params_map;
 
-use super::auth::{AuthCard, DeadLink};
 use crate::{
     components::problem::ProblemPage,
     fns::setup::setup_link,
     forms::{EnhancedForm, Field, FieldName, PasswordField, SubmitButton},
+    pages::auth::{AuthCard, DeadLink},
 };
 
 const FIELDS: &[FieldName] = &[

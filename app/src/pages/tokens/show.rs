@@ -17,9 +17,9 @@ use crate::{
     components::{
         moment::{MaybeMoment, Moment},
         panel::Panel,
-        scope_tree::ScopeList,
     },
     fns::tokens_show::TokenDetail,
+    forms::scope_tree::ScopeList,
 };
 
 /// The panel of one token.

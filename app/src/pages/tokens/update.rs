@@ -11,13 +11,11 @@ use super::{
     place::Place,
 };
 use crate::{
-    components::{
-        expiry::{date_bounds, day, iso_date, offers},
-        panel::Panel,
-    },
+    components::panel::Panel,
     fns::tokens_show::TokenDetail,
     forms::{
         Control, EnhancedForm, Field, FieldFrame, FieldName, FormState, SubmitButton, TextArea,
+        expiry::{date_bounds, day, iso_date, offers},
     },
     notice::Notice,
 };

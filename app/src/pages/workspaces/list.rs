@@ -3,7 +3,6 @@
 use domain::{access::TokenReach, roles::WorkspaceRole, workspace::WorkspaceCard};
 use leptos::{either::Either, prelude::*};
 
-use super::sidebar::initials;
 use crate::{
     components::{
         empty::Empty,
@@ -12,6 +11,7 @@ use crate::{
         loaded::Loaded,
     },
     fns::workspaces::{Home, load_workspaces},
+    pages::sidebar::initials,
 };
 
 /// The workspaces that the visitor can see.

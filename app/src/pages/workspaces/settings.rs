@@ -6,7 +6,7 @@ use domain::{
 };
 use leptos::prelude::*;
 
-use super::{member_list::MemberList, overview::use_workspace_slug};
+use super::show::use_workspace_slug;
 use crate::{
     components::{
         heading::PageHead,
@@ -14,6 +14,7 @@ use crate::{
         loaded::Loaded,
     },
     fns::settings::{WorkspaceSettings, load_settings},
+    pages::members::member_list::MemberList,
 };
 
 /// A workspace's settings.
