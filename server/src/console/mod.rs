@@ -36,7 +36,7 @@ use axum::{
 };
 
 use self::passwords::PASSWORD;
-use crate::http::{AppState, problem};
+use crate::{problem, state::AppState};
 
 /// Returns the router of the console. It also answers paths that no other router has, with a page
 /// that says so.

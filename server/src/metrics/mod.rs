@@ -96,7 +96,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::http::AppState;
+    use crate::state::AppState;
 
     async fn ask(method: &str, path: &str) -> (StatusCode, String, String) {
         let state = AppState::without_database();

@@ -9,12 +9,14 @@ use std::{
 
 use authority::{NewAdmin, secret::Password};
 
-use super::super::{
-    Failure,
+use crate::{
+    cli::{
+        Failure,
+        session::{self, Expect},
+    },
+    config::Config,
     output::remark,
-    session::{self, Expect},
 };
-use crate::config::Config;
 
 /// The maximum number of bytes of a password. A longer file is the wrong file.
 const LONGEST: u64 = 4096;

@@ -9,12 +9,15 @@ use domain::{
 };
 use serde::Serialize;
 
-use super::super::{
-    Failure, admin,
+use crate::{
+    cli::{
+        Failure, admin,
+        session::{self, Expect},
+    },
+    config::Config,
+    http::password_link,
     output::{self, remark},
-    session::{self, Expect},
 };
-use crate::{config::Config, http::password_link};
 
 /// Arguments. They don't include the password, because other users can see a command line.
 #[derive(Debug, clap::Args)]

@@ -14,10 +14,12 @@ use serde::Serialize;
 
 use super::{
     Failure,
-    output::{self, remark, tokens},
     session::{self, Expect},
 };
-use crate::config::Config;
+use crate::{
+    config::Config,
+    output::{self, remark, tokens},
+};
 
 /// The choice about secrets that a user may know.
 #[derive(Debug, clap::Args)]

@@ -17,7 +17,7 @@ use super::{
     page,
     post::{Done, Post},
 };
-use crate::http::AppState;
+use crate::state::AppState;
 
 /// The path of a workspace's members and invitations.
 const MEMBERS: &str = "/workspaces/{workspace}/settings/members";

@@ -6,7 +6,7 @@ mod redeem;
 use axum::{Router, routing::get};
 
 use super::page;
-use crate::http::AppState;
+use crate::state::AppState;
 
 /// The path of the page to change one's own password.
 pub(super) const PASSWORD: &str = "/account/password";

@@ -9,7 +9,7 @@ use axum::{
 };
 
 use super::page;
-use crate::http::AppState;
+use crate::state::AppState;
 
 pub(super) use sign_in::begin;
 

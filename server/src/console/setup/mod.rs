@@ -5,7 +5,7 @@ mod complete;
 use axum::{Router, routing::get};
 
 use super::page;
-use crate::http::AppState;
+use crate::state::AppState;
 
 pub(super) fn router() -> Router<AppState> {
     Router::new().route("/setup/{secret}", get(page::open).post(complete::complete))

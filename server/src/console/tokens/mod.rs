@@ -25,7 +25,7 @@ use super::{
     page,
     post::{Done, Post},
 };
-use crate::http::AppState;
+use crate::state::AppState;
 
 /// The path of a workspace's tokens.
 const TOKENS: &str = "/workspaces/{workspace}/settings/tokens";

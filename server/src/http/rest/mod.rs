@@ -29,7 +29,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub(crate) use errors::reusable_responses;
 pub(crate) use verification::PATH as VERIFY_PATH;
 
-use super::AppState;
+use crate::state::AppState;
 
 /// Returns the routes that manage tokens, and everything that they depend on.
 pub(crate) fn managing() -> OpenApiRouter<AppState> {

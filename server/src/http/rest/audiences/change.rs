@@ -6,15 +6,14 @@ use domain::names::AudienceSlug;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{
-    super::tagged::Tagged,
-    super::{errors::ChangeErrors, schema::AudienceBody},
-};
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
+        rest::{errors::ChangeErrors, schema::AudienceBody, tagged::Tagged},
+    },
     problem::ApiError,
+    state::AppState,
 };
 
 /// The fields to change; absent fields stay as they are.

@@ -6,14 +6,19 @@ use http::{HeaderName, StatusCode, header};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{
-    super::tagged::Tagged,
-    super::{
-        errors::WriteErrors,
-        schema::{AudienceBody, AudienceText},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::ApiJson,
+        rest::{
+            errors::WriteErrors,
+            schema::{AudienceBody, AudienceText},
+            tagged::Tagged,
+        },
     },
+    problem::ApiError,
+    state::AppState,
 };
-use crate::http::{AppState, caller::Caller, extract::ApiJson, problem::ApiError};
 
 /// An audience to create.
 #[derive(Deserialize, ToSchema)]

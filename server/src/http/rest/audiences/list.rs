@@ -2,8 +2,14 @@
 
 use axum::{Json, extract::State};
 
-use super::super::{errors::SelfErrors, schema::AudienceListBody};
-use crate::http::{AppState, caller::Caller, problem::ApiError};
+use crate::{
+    http::{
+        caller::Caller,
+        rest::{errors::SelfErrors, schema::AudienceListBody},
+    },
+    problem::ApiError,
+    state::AppState,
+};
 
 /// List audiences and their scopes
 ///

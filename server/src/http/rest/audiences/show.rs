@@ -3,11 +3,15 @@
 use axum::extract::State;
 use domain::names::AudienceSlug;
 
-use super::{
-    super::tagged::Tagged,
-    super::{errors::ReadErrors, schema::AudienceBody},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::ApiPath,
+        rest::{errors::ReadErrors, schema::AudienceBody, tagged::Tagged},
+    },
+    problem::ApiError,
+    state::AppState,
 };
-use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
 
 /// Show an audience
 ///

@@ -15,13 +15,15 @@ use http::HeaderMap;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::http::{
-    AppState,
-    again::Again,
-    caller::Caller,
-    extract::{ApiPath, ApiQuery, moment},
+use crate::{
+    http::{
+        again::Again,
+        caller::Caller,
+        extract::{ApiPath, ApiQuery, moment},
+        rest::{errors::QueryErrors, export, schema::AuditPageBody},
+    },
     problem::ApiError,
-    rest::{errors::QueryErrors, export, schema::AuditPageBody},
+    state::AppState,
 };
 
 /// Which rows of the log to return.

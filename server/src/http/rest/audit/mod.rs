@@ -4,7 +4,7 @@ mod list;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::AppState;
+use crate::state::AppState;
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()

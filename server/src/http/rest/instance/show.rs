@@ -2,11 +2,13 @@
 
 use axum::{Json, extract::State};
 
-use crate::http::{
-    AppState,
-    caller::Caller,
+use crate::{
+    http::{
+        caller::Caller,
+        rest::{errors::SelfErrors, schema::InstanceBody},
+    },
     problem::ApiError,
-    rest::{errors::SelfErrors, schema::InstanceBody},
+    state::AppState,
 };
 
 /// Show the instance

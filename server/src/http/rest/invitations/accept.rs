@@ -3,12 +3,14 @@
 use axum::{Json, extract::State};
 use domain::ids::InvitationId;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::ApiPath,
+use crate::{
+    http::{
+        caller::Caller,
+        extract::ApiPath,
+        rest::{errors::RemoveErrors, schema::InvitationBody},
+    },
     problem::ApiError,
-    rest::{errors::RemoveErrors, schema::InvitationBody},
+    state::AppState,
 };
 
 /// Accept an invitation

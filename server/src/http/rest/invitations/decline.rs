@@ -4,8 +4,10 @@ use axum::extract::State;
 use domain::ids::InvitationId;
 use http::StatusCode;
 
-use crate::http::{
-    AppState, caller::Caller, extract::ApiPath, problem::ApiError, rest::errors::ReadErrors,
+use crate::{
+    http::{caller::Caller, extract::ApiPath, rest::errors::ReadErrors},
+    problem::ApiError,
+    state::AppState,
 };
 
 /// Decline an invitation

@@ -3,12 +3,14 @@
 use axum::{Json, extract::State};
 use domain::names::Slug;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::ApiPath,
+use crate::{
+    http::{
+        caller::Caller,
+        extract::ApiPath,
+        rest::{errors::ReadErrors, schema::InvitationListBody},
+    },
     problem::ApiError,
-    rest::{errors::ReadErrors, schema::InvitationListBody},
+    state::AppState,
 };
 
 /// List the invitations of a workspace

@@ -8,7 +8,7 @@ mod revoke;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::AppState;
+use crate::state::AppState;
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()

@@ -11,15 +11,17 @@ use http::{StatusCode, header};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiJson, ApiPath},
-    problem::ApiError,
-    rest::{
-        errors::WriteErrors,
-        schema::{InvitationBody, MemberBody, WorkspaceRoleBody},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiJson, ApiPath},
+        rest::{
+            errors::WriteErrors,
+            schema::{InvitationBody, MemberBody, WorkspaceRoleBody},
+        },
     },
+    problem::ApiError,
+    state::AppState,
 };
 
 /// A member to add.

@@ -6,17 +6,19 @@ use domain::{ids::UserId, names::Slug};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
-    problem::ApiError,
-    rest::{
-        errors::ChangeErrors,
-        known_secrets::KnownSecretsBody,
-        schema::{ChangedMemberBody, WorkspaceRoleBody},
-        tagged::Tagged,
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
+        rest::{
+            errors::ChangeErrors,
+            known_secrets::KnownSecretsBody,
+            schema::{ChangedMemberBody, WorkspaceRoleBody},
+            tagged::Tagged,
+        },
     },
+    problem::ApiError,
+    state::AppState,
 };
 
 /// The fields to change; absent fields stay as they are.

@@ -3,12 +3,14 @@
 use axum::{Json, extract::State};
 use domain::{ids::UserId, names::Slug};
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiPath, ApiQuery, IfMatch, IfMatchHeader},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiPath, ApiQuery, IfMatch, IfMatchHeader},
+        rest::{errors::RemovePersonErrors, known_secrets::KnownSecretsQuery, schema::StoppedBody},
+    },
     problem::ApiError,
-    rest::{errors::RemovePersonErrors, known_secrets::KnownSecretsQuery, schema::StoppedBody},
+    state::AppState,
 };
 
 /// Remove a member

@@ -3,12 +3,14 @@
 use axum::{extract::State, response::IntoResponse};
 use domain::{ids::UserId, names::Slug};
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::ApiPath,
+use crate::{
+    http::{
+        caller::Caller,
+        extract::ApiPath,
+        rest::{errors::ReadErrors, schema::MemberBody, tagged::Tagged},
+    },
     problem::ApiError,
-    rest::{errors::ReadErrors, schema::MemberBody, tagged::Tagged},
+    state::AppState,
 };
 
 /// Show a member

@@ -6,8 +6,10 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::http::{
-    AppState, caller::Caller, extract::ApiJson, problem::ApiError, rest::errors::ChangeErrors,
+use crate::{
+    http::{caller::Caller, extract::ApiJson, rest::errors::ChangeErrors},
+    problem::ApiError,
+    state::AppState,
 };
 
 /// The current password and a new one.

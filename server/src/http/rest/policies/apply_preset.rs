@@ -6,16 +6,18 @@ use domain::names::Slug;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
-    problem::ApiError,
-    rest::{
-        errors::ChangeErrors,
-        schema::{PolicyViewBody, PresetText, PreviewBody},
-        tagged::Tagged,
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
+        rest::{
+            errors::ChangeErrors,
+            schema::{PolicyViewBody, PresetText, PreviewBody},
+            tagged::Tagged,
+        },
     },
+    problem::ApiError,
+    state::AppState,
 };
 
 /// A preset to preview or apply.

@@ -4,16 +4,18 @@ use authority::{OpContext, PolicyLevel};
 use axum::{extract::State, response::IntoResponse};
 use domain::names::Slug;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
-    problem::ApiError,
-    rest::{
-        errors::ChangeErrors,
-        schema::{PolicyViewBody, RulesBody},
-        tagged::Tagged,
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
+        rest::{
+            errors::ChangeErrors,
+            schema::{PolicyViewBody, RulesBody},
+            tagged::Tagged,
+        },
     },
+    problem::ApiError,
+    state::AppState,
 };
 
 /// Change the instance's policy

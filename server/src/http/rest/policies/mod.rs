@@ -7,7 +7,7 @@ mod show;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::AppState;
+use crate::state::AppState;
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()

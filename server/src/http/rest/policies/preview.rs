@@ -4,16 +4,18 @@ use authority::{OpContext, PolicyLevel};
 use axum::{extract::State, response::IntoResponse};
 use domain::names::Slug;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiJson, ApiPath},
-    problem::ApiError,
-    rest::{
-        errors::{AskErrors, ChangeErrors},
-        schema::{PreviewBody, RulesBody},
-        tagged::Tagged,
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiJson, ApiPath},
+        rest::{
+            errors::{AskErrors, ChangeErrors},
+            schema::{PreviewBody, RulesBody},
+            tagged::Tagged,
+        },
     },
+    problem::ApiError,
+    state::AppState,
 };
 
 /// Preview a change of the instance's policy

@@ -4,16 +4,18 @@ use authority::{OpContext, PolicyLevel};
 use axum::{extract::State, response::IntoResponse};
 use domain::names::Slug;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::ApiPath,
-    problem::ApiError,
-    rest::{
-        errors::{ReadErrors, SelfErrors},
-        schema::PolicyViewBody,
-        tagged::Tagged,
+use crate::{
+    http::{
+        caller::Caller,
+        extract::ApiPath,
+        rest::{
+            errors::{ReadErrors, SelfErrors},
+            schema::PolicyViewBody,
+            tagged::Tagged,
+        },
     },
+    problem::ApiError,
+    state::AppState,
 };
 
 /// Show the instance's policy

@@ -7,18 +7,18 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{
-    super::tagged::Tagged,
-    super::{
-        errors::ChangeErrors,
-        schema::{RiskBody, ScopeEntryBody, ScopeText},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
+        rest::{
+            errors::ChangeErrors,
+            schema::{RiskBody, ScopeEntryBody, ScopeText},
+            tagged::Tagged,
+        },
     },
-};
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
     problem::ApiError,
+    state::AppState,
 };
 
 /// A scope to add.

@@ -6,18 +6,18 @@ use domain::{catalogue::ScopeName, names::AudienceSlug};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{
-    super::tagged::Tagged,
-    super::{
-        errors::ChangeErrors,
-        schema::{RiskBody, ScopeEntryBody, ScopeText},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
+        rest::{
+            errors::ChangeErrors,
+            schema::{RiskBody, ScopeEntryBody, ScopeText},
+            tagged::Tagged,
+        },
     },
-};
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
     problem::ApiError,
+    state::AppState,
 };
 
 /// The fields to change; absent fields stay as they are.

@@ -4,12 +4,14 @@ use axum::extract::State;
 use domain::{catalogue::ScopeName, names::AudienceSlug};
 use http::StatusCode;
 
-use super::super::errors::RemoveErrors;
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiPath, IfMatch, IfMatchHeader},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiPath, IfMatch, IfMatchHeader},
+        rest::errors::RemoveErrors,
+    },
     problem::ApiError,
+    state::AppState,
 };
 
 /// Delete a scope

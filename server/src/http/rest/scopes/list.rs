@@ -3,11 +3,15 @@
 use axum::extract::State;
 use domain::names::AudienceSlug;
 
-use super::{
-    super::tagged::Tagged,
-    super::{errors::ReadErrors, schema::ScopeListBody},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::ApiPath,
+        rest::{errors::ReadErrors, schema::ScopeListBody, tagged::Tagged},
+    },
+    problem::ApiError,
+    state::AppState,
 };
-use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
 
 /// List the scopes of an audience
 ///

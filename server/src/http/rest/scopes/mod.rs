@@ -13,7 +13,7 @@ mod unretire;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::AppState;
+use crate::state::AppState;
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()

@@ -5,15 +5,14 @@ use domain::{catalogue::ScopeName, names::AudienceSlug};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{
-    super::tagged::Tagged,
-    super::{errors::ChangeErrors, schema::RetiredBody},
-};
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
+        rest::{errors::ChangeErrors, schema::RetiredBody, tagged::Tagged},
+    },
     problem::ApiError,
+    state::AppState,
 };
 
 /// How a scope is retired.

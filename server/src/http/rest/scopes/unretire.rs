@@ -3,15 +3,14 @@
 use axum::extract::State;
 use domain::{catalogue::ScopeName, names::AudienceSlug};
 
-use super::{
-    super::tagged::Tagged,
-    super::{errors::RemoveErrors, schema::ScopeEntryBody},
-};
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiPath, IfMatch, IfMatchHeader},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiPath, IfMatch, IfMatchHeader},
+        rest::{errors::RemoveErrors, schema::ScopeEntryBody, tagged::Tagged},
+    },
     problem::ApiError,
+    state::AppState,
 };
 
 /// Bring a retired scope back into use

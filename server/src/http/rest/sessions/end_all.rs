@@ -4,12 +4,14 @@ use axum::{Json, extract::State};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::ApiQuery,
+use crate::{
+    http::{
+        caller::Caller,
+        extract::ApiQuery,
+        rest::{errors::QueryErrors, schema::EndedBody},
+    },
     problem::ApiError,
-    rest::{errors::QueryErrors, schema::EndedBody},
+    state::AppState,
 };
 
 /// The user whose sessions end.

@@ -5,12 +5,14 @@ use domain::session::{SESSIONS_LIMIT_DEFAULT, SessionQuery};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::ApiQuery,
+use crate::{
+    http::{
+        caller::Caller,
+        extract::ApiQuery,
+        rest::{errors::QueryErrors, schema::SessionPageBody},
+    },
     problem::ApiError,
-    rest::{errors::QueryErrors, schema::SessionPageBody},
+    state::AppState,
 };
 
 /// Which sessions to return, and how many.

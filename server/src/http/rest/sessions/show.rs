@@ -3,12 +3,14 @@
 use axum::{Json, extract::State};
 use domain::ids::SessionId;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::ApiPath,
+use crate::{
+    http::{
+        caller::Caller,
+        extract::ApiPath,
+        rest::{errors::ReadErrors, schema::SessionBody},
+    },
     problem::ApiError,
-    rest::{errors::ReadErrors, schema::SessionBody},
+    state::AppState,
 };
 
 /// Show a session

@@ -11,13 +11,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiJson, ApiPath},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiJson, ApiPath},
+        refusals::Refused,
+        rest::{errors::BulkErrors, schema::ProblemBody},
+    },
     problem::ApiError,
-    refusals::Refused,
-    rest::{errors::BulkErrors, schema::ProblemBody},
+    state::AppState,
 };
 
 /// An action, and the tokens to apply it to.

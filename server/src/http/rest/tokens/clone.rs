@@ -7,13 +7,15 @@ use http::{StatusCode, header};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
-    idempotency::{IdempotencyKeyHeader, Repeatable},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
+        idempotency::{IdempotencyKeyHeader, Repeatable},
+        rest::{errors::ChangeErrors, schema::MintedBody, tagged::Minted},
+    },
     problem::ApiError,
-    rest::{errors::ChangeErrors, schema::MintedBody, tagged::Minted},
+    state::AppState,
 };
 
 /// The properties that the new token does not copy.

@@ -17,19 +17,21 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiJson, ApiPath, Object},
-    idempotency::{IdempotencyKeyHeader, Repeatable},
-    problem::ApiError,
-    rest::{
-        errors::WriteErrors,
-        schema::{
-            AudienceText, MintedBody, RateLimitBody, ScopeText, new_grants_schema, tags_schema,
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiJson, ApiPath, Object},
+        idempotency::{IdempotencyKeyHeader, Repeatable},
+        rest::{
+            errors::WriteErrors,
+            schema::{
+                AudienceText, MintedBody, RateLimitBody, ScopeText, new_grants_schema, tags_schema,
+            },
+            tagged::Minted,
         },
-        tagged::Minted,
     },
+    problem::ApiError,
+    state::AppState,
 };
 
 /// A token to create. Only the name is required, plus what policy demands.

@@ -5,12 +5,14 @@ use domain::ids::TokenId;
 use http::StatusCode;
 
 use super::children_query::ChildrenQuery;
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiPath, ApiQuery, IfMatch, IfMatchHeader},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiPath, ApiQuery, IfMatch, IfMatchHeader},
+        rest::errors::ChangeErrors,
+    },
     problem::ApiError,
-    rest::errors::ChangeErrors,
+    state::AppState,
 };
 
 /// Delete a token

@@ -4,12 +4,14 @@ use axum::extract::State;
 use http::StatusCode;
 
 use super::children_query::ChildrenQuery;
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiQuery, IfMatch, IfMatchHeader},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiQuery, IfMatch, IfMatchHeader},
+        rest::errors::ChangeErrors,
+    },
     problem::ApiError,
-    rest::errors::ChangeErrors,
+    state::AppState,
 };
 
 /// Delete the presented token

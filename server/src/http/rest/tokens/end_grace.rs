@@ -3,12 +3,14 @@
 use axum::extract::State;
 use domain::ids::TokenId;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiPath, IfMatch, IfMatchHeader},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiPath, IfMatch, IfMatchHeader},
+        rest::{errors::SwitchErrors, schema::TokenBody, tagged::Tagged},
+    },
     problem::ApiError,
-    rest::{errors::SwitchErrors, schema::TokenBody, tagged::Tagged},
+    state::AppState,
 };
 
 /// End a token's grace

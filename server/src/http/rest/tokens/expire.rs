@@ -4,12 +4,14 @@ use axum::extract::State;
 use domain::ids::TokenId;
 
 use super::children_query::NoQuery;
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiPath, ApiQuery, IfMatch, IfMatchHeader},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiPath, ApiQuery, IfMatch, IfMatchHeader},
+        rest::{errors::SwitchErrors, schema::TokenBody, tagged::Tagged},
+    },
     problem::ApiError,
-    rest::{errors::SwitchErrors, schema::TokenBody, tagged::Tagged},
+    state::AppState,
 };
 
 /// Expire a token now

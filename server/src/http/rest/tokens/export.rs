@@ -10,13 +10,15 @@ use http::HeaderMap;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::http::{
-    AppState,
-    again::Again,
-    caller::Caller,
-    extract::{ApiPath, ApiQuery},
+use crate::{
+    http::{
+        again::Again,
+        caller::Caller,
+        extract::{ApiPath, ApiQuery},
+        rest::{errors::QueryErrors, export},
+    },
     problem::ApiError,
-    rest::{errors::QueryErrors, export},
+    state::AppState,
 };
 
 /// The format of the file.

@@ -12,13 +12,16 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::http::{
-    AppState, body,
-    caller::Caller,
-    extract::{ApiPath, ApiQuery},
-    idempotency::{IdempotencyKeyHeader, Repeatable},
+use crate::{
+    http::{
+        body,
+        caller::Caller,
+        extract::{ApiPath, ApiQuery},
+        idempotency::{IdempotencyKeyHeader, Repeatable},
+        rest::{errors::WriteErrors, schema::ImportBody},
+    },
     problem::ApiError,
-    rest::{errors::WriteErrors, schema::ImportBody},
+    state::AppState,
 };
 
 /// How the file is imported.

@@ -9,15 +9,17 @@ use domain::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiPath, ApiQuery, moment},
-    problem::ApiError,
-    rest::{
-        errors::QueryErrors,
-        schema::{StateBody, TokenPageBody},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiPath, ApiQuery, moment},
+        rest::{
+            errors::QueryErrors,
+            schema::{StateBody, TokenPageBody},
+        },
     },
+    problem::ApiError,
+    state::AppState,
 };
 
 /// Which tokens to return, in which order, and how many.

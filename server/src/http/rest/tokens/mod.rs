@@ -23,7 +23,7 @@ mod usage;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::AppState;
+use crate::state::AppState;
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()

@@ -3,12 +3,14 @@
 use axum::extract::State;
 use domain::ids::TokenId;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiPath, IfMatch, IfMatchHeader},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiPath, IfMatch, IfMatchHeader},
+        rest::{errors::RevealErrors, schema::MintedBody, tagged::Tagged},
+    },
     problem::ApiError,
-    rest::{errors::RevealErrors, schema::MintedBody, tagged::Tagged},
+    state::AppState,
 };
 
 /// Show a recoverable token's secret

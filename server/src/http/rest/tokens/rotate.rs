@@ -8,13 +8,15 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::children_query::DisableChildrenQuery;
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiJson, ApiPath, ApiQuery, IfMatch, IfMatchHeader},
-    idempotency::{IdempotencyKeyHeader, Repeatable},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiJson, ApiPath, ApiQuery, IfMatch, IfMatchHeader},
+        idempotency::{IdempotencyKeyHeader, Repeatable},
+        rest::{errors::ChangeErrors, schema::MintedBody, tagged::Minted},
+    },
     problem::ApiError,
-    rest::{errors::ChangeErrors, schema::MintedBody, tagged::Minted},
+    state::AppState,
 };
 
 /// How long the replaced secret still works. By default it stops at once.

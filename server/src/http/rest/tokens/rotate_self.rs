@@ -8,14 +8,16 @@ use axum::{
 use http::StatusCode;
 
 use super::{children_query::DisableChildrenQuery, rotate::RotationBody};
-use crate::http::{
-    AppState,
-    body::{self, Readers},
-    caller::Caller,
-    extract::{ApiJson, ApiQuery, IfMatch, IfMatchHeader},
-    idempotency::{IdempotencyKeyHeader, Repeatable},
+use crate::{
+    http::{
+        body::{self, Readers},
+        caller::Caller,
+        extract::{ApiJson, ApiQuery, IfMatch, IfMatchHeader},
+        idempotency::{IdempotencyKeyHeader, Repeatable},
+        rest::{errors::ChangeErrors, schema::MintedBody, tagged::Minted},
+    },
     problem::ApiError,
-    rest::{errors::ChangeErrors, schema::MintedBody, tagged::Minted},
+    state::AppState,
 };
 
 /// The options of the rotation, if the caller sends any.

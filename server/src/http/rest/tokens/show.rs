@@ -3,12 +3,14 @@
 use axum::extract::State;
 use domain::ids::TokenId;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::ApiPath,
+use crate::{
+    http::{
+        caller::Caller,
+        extract::ApiPath,
+        rest::{errors::ReadErrors, schema::TokenBody, tagged::Tagged},
+    },
     problem::ApiError,
-    rest::{errors::ReadErrors, schema::TokenBody, tagged::Tagged},
+    state::AppState,
 };
 
 /// Show a token

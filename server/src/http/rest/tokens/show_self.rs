@@ -2,11 +2,13 @@
 
 use axum::extract::State;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
+use crate::{
+    http::{
+        caller::Caller,
+        rest::{errors::SelfErrors, schema::TokenBody, tagged::Tagged},
+    },
     problem::ApiError,
-    rest::{errors::SelfErrors, schema::TokenBody, tagged::Tagged},
+    state::AppState,
 };
 
 /// Show the presented token

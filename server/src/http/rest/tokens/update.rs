@@ -11,16 +11,18 @@ use domain::{
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader, Object},
-    problem::ApiError,
-    rest::{
-        errors::ChangeErrors,
-        schema::{RateLimitBody, ScopeText, TokenBody, grants_schema, tags_schema},
-        tagged::Tagged,
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader, Object},
+        rest::{
+            errors::ChangeErrors,
+            schema::{RateLimitBody, ScopeText, TokenBody, grants_schema, tags_schema},
+            tagged::Tagged,
+        },
     },
+    problem::ApiError,
+    state::AppState,
 };
 
 /// The fields to change; absent fields stay as they are.

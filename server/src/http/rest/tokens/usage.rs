@@ -5,12 +5,14 @@ use domain::{ids::TokenId, usage::HOURS_DEFAULT};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiPath, ApiQuery},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiPath, ApiQuery},
+        rest::{errors::QueryErrors, schema::UsageBody},
+    },
     problem::ApiError,
-    rest::{errors::QueryErrors, schema::UsageBody},
+    state::AppState,
 };
 
 /// The period to count.

@@ -7,15 +7,17 @@ use http::{HeaderName, StatusCode, header};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::ApiJson,
-    problem::ApiError,
-    rest::{
-        errors::WriteErrors,
-        schema::{CreatedUserBody, InstanceRoleBody, PasswordLinkBody, UserKindBody},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::ApiJson,
+        rest::{
+            errors::WriteErrors,
+            schema::{CreatedUserBody, InstanceRoleBody, PasswordLinkBody, UserKindBody},
+        },
     },
+    problem::ApiError,
+    state::AppState,
 };
 
 /// A user to create: a person, with or without a password, or a service account.

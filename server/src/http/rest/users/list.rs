@@ -8,15 +8,17 @@ use domain::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::ApiQuery,
-    problem::ApiError,
-    rest::{
-        errors::QueryErrors,
-        schema::{UserKindBody, UserPageBody},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::ApiQuery,
+        rest::{
+            errors::QueryErrors,
+            schema::{UserKindBody, UserPageBody},
+        },
     },
+    problem::ApiError,
+    state::AppState,
 };
 
 /// Which users to return, and how many.

@@ -3,12 +3,16 @@
 use axum::{Json, extract::State};
 use domain::ids::UserId;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiPath, ApiQuery, IfMatch, IfMatchHeader},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiPath, ApiQuery, IfMatch, IfMatchHeader},
+        rest::{
+            errors::RemovePersonErrors, known_secrets::KnownSecretsQuery, schema::RemovedUserBody,
+        },
+    },
     problem::ApiError,
-    rest::{errors::RemovePersonErrors, known_secrets::KnownSecretsQuery, schema::RemovedUserBody},
+    state::AppState,
 };
 
 /// Remove a user

@@ -4,12 +4,14 @@ use axum::{Json, extract::State};
 use domain::ids::UserId;
 use http::StatusCode;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::ApiPath,
+use crate::{
+    http::{
+        caller::Caller,
+        extract::ApiPath,
+        rest::{errors::QueryErrors, schema::PasswordLinkBody},
+    },
     problem::ApiError,
-    rest::{errors::QueryErrors, schema::PasswordLinkBody},
+    state::AppState,
 };
 
 /// Create a link that resets a password

@@ -14,15 +14,17 @@ use domain::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::ApiJson,
-    problem::ApiError,
-    rest::{
-        errors::AskErrors,
-        schema::{ScopeText, VerificationBody},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::ApiJson,
+        rest::{
+            errors::AskErrors,
+            schema::{ScopeText, VerificationBody},
+        },
     },
+    problem::ApiError,
+    state::AppState,
 };
 
 pub(crate) const PATH: &str = "/api/v1/verify";

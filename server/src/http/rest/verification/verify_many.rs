@@ -14,15 +14,17 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::verify::Question;
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiJson, Object},
-    problem::ApiError,
-    rest::{
-        errors::AskErrors,
-        schema::{AnswersBody, write_answers},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiJson, Object},
+        rest::{
+            errors::AskErrors,
+            schema::{AnswersBody, write_answers},
+        },
     },
+    problem::ApiError,
+    state::AppState,
 };
 
 /// The cost of parsing one scope, in steps.

@@ -5,12 +5,14 @@ use domain::names::Slug;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
+use crate::{
+    http::{
+        caller::Caller,
+        extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
+        rest::{errors::ChangeErrors, schema::WorkspaceOverviewBody, tagged::Tagged},
+    },
     problem::ApiError,
-    rest::{errors::ChangeErrors, schema::WorkspaceOverviewBody, tagged::Tagged},
+    state::AppState,
 };
 
 /// The workspace's new name.

@@ -6,12 +6,14 @@ use http::{HeaderName, StatusCode, header};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::ApiJson,
+use crate::{
+    http::{
+        caller::Caller,
+        extract::ApiJson,
+        rest::{errors::WriteErrors, schema::WorkspaceOverviewBody},
+    },
     problem::ApiError,
-    rest::{errors::WriteErrors, schema::WorkspaceOverviewBody},
+    state::AppState,
 };
 
 /// A workspace to create.

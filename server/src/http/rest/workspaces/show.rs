@@ -3,12 +3,14 @@
 use axum::{extract::State, response::IntoResponse};
 use domain::names::Slug;
 
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::ApiPath,
+use crate::{
+    http::{
+        caller::Caller,
+        extract::ApiPath,
+        rest::{errors::ReadErrors, schema::WorkspaceOverviewBody, tagged::Tagged},
+    },
     problem::ApiError,
-    rest::{errors::ReadErrors, schema::WorkspaceOverviewBody, tagged::Tagged},
+    state::AppState,
 };
 
 /// Show a workspace

@@ -30,15 +30,19 @@ use axum::{
 use domain::problem::{Problem, ProblemCode};
 use http::{Extensions, StatusCode, header};
 use hyper::body::Body as _;
+use ipnet::IpNet;
 use tokio::time::timeout;
 
 use super::{
-    AppState,
-    answer::X_REQUEST_ID,
-    client_ip::{client_ip, peer},
     patient::{Patience, Patient},
-    problem::ApiError,
     room::{Full, Party, Room, Seat, network},
+};
+use crate::{
+    problem::ApiError,
+    request::{
+        client_ip::{client_ip, peer},
+        id::X_REQUEST_ID,
+    },
 };
 
 /// Maximum number of concurrent requests of strangers.
@@ -81,7 +85,7 @@ enum Need {
 
 /// A request that waits for its peer, and may have to give up its place, until dropped.
 #[derive(Debug)]
-pub(super) struct Waiting(Arc<Seat>);
+pub(crate) struct Waiting(Arc<Seat>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
@@ -114,17 +118,14 @@ impl Strangers {
 
 /// Marks each request as one that needs a place until its caller is authenticated.
 pub(crate) async fn count(
-    State(state): State<AppState>,
+    State(strangers): State<Strangers>,
+    State(trusted_proxies): State<Arc<[IpNet]>>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let extensions = request.extensions();
-    let address = client_ip(peer(extensions), request.headers(), &state.trusted_proxies);
-    let guest = Guest {
-        strangers: state.strangers.clone(),
-        address,
-        place: Arc::new(Mutex::new(Need::Later)),
-    };
+    let address = client_ip(peer(extensions), request.headers(), &trusted_proxies);
+    let guest = Guest { strangers, address, place: Arc::new(Mutex::new(Need::Later)) };
     request.extensions_mut().insert(guest.clone());
     let mut response = next.run(request).await;
     response.extensions_mut().insert(guest);
@@ -132,7 +133,7 @@ pub(crate) async fn count(
 }
 
 /// Gives back the place of a request whose caller has been authenticated.
-pub(super) fn release(extensions: &Extensions) {
+pub(crate) fn release(extensions: &Extensions) {
     if let Some(guest) = extensions.get::<Guest>() {
         *guest.need() = Need::Never;
     }
@@ -144,12 +145,12 @@ pub(crate) fn guest(extensions: &Extensions) -> Option<Guest> {
 }
 
 /// Takes a place for a request that waits for its peer, unless it needs none.
-pub(super) fn wait(extensions: &Extensions) -> Result<Option<Waiting>, ApiError> {
+pub(crate) fn wait(extensions: &Extensions) -> Result<Option<Waiting>, ApiError> {
     extensions.get::<Guest>().map_or(Ok(None), Guest::wait)
 }
 
 /// Resolves when a request has to give up its place.
-pub(super) async fn gave_way(waiting: Option<&Waiting>) -> ApiError {
+pub(crate) async fn gave_way(waiting: Option<&Waiting>) -> ApiError {
     match waiting {
         Some(Waiting(seat)) => {
             seat.gave_way().await;
@@ -205,7 +206,7 @@ impl Guest {
     }
 
     /// Takes a place, unless the request needs none, and waits for the peer.
-    pub(super) fn wait(&self) -> Result<Option<Waiting>, ApiError> {
+    pub(crate) fn wait(&self) -> Result<Option<Waiting>, ApiError> {
         let seat = self.enter()?;
         Ok(seat.map(|seat| {
             seat.wait();

@@ -36,11 +36,17 @@ use axum::{
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{
-    AppState, answer, body, docs, forward, headers, health, holders, host, log, oauth, openapi,
-    origin, problem, rate, refusals, rest, strangers,
+use crate::{
+    assets, console,
+    http::{
+        answer, body, docs, forward, headers, health, holders, log, oauth, openapi, refusals, rest,
+    },
+    limits::{rate, strangers},
+    metrics, problem,
+    request::{host, origin},
+    state::AppState,
+    surfaces,
 };
-use crate::{assets, console, metrics, surfaces};
 
 /// Returns the router with all routes.
 pub(crate) fn router(state: AppState) -> Router {
@@ -73,7 +79,8 @@ pub(crate) fn router(state: AppState) -> Router {
 fn managing(state: &AppState) -> Router<AppState> {
     let (routes, _) = rest::managing().split_for_parts();
     routes
-        .merge(openapi::router(&state.config.surfaces))
+        .merge(openapi::router())
+        .merge(surfaces::documents(&state.config.surfaces))
         .merge(docs::router())
         .route("/api", any(problem::not_found))
         .route("/api/", any(problem::not_found))

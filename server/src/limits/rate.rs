@@ -19,7 +19,11 @@ use std::{
 };
 
 use authority::{Actor, RateState};
-use axum::{extract::Request, middleware::Next, response::Response};
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
 use domain::problem::{Problem, ProblemCode};
 use governor::{
     Quota, RateLimiter,
@@ -30,7 +34,7 @@ use governor::{
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
-use super::problem::ApiError;
+use crate::problem::ApiError;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -106,11 +110,11 @@ impl RateLimit {
 
 /// Counts calls, and reports the remaining ones on every response.
 pub(crate) async fn count(
-    axum::extract::State(state): axum::extract::State<super::AppState>,
+    State(limit): State<RateLimit>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Some(inner) = state.rate_limit.0 else { return next.run(request).await };
+    let Some(inner) = limit.0 else { return next.run(request).await };
     let meter = Meter::default();
     request.extensions_mut().insert(meter.clone());
     let mut response = next.run(request).await;
@@ -120,15 +124,11 @@ pub(crate) async fn count(
 }
 
 /// Counts posts to the console, both forms and server functions. Pages do not count.
-pub(crate) async fn count_posts(
-    state: axum::extract::State<super::AppState>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn count_posts(limit: State<RateLimit>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         next.run(request).await
     } else {
-        count(state, request, next).await
+        count(limit, request, next).await
     }
 }
 

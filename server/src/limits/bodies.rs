@@ -14,10 +14,8 @@ use axum::body::Bytes;
 use domain::problem::{Problem, ProblemCode};
 use uuid::Uuid;
 
-use super::{
-    problem::ApiError,
-    room::{Full, Party, Room, Seat},
-};
+use super::room::{Full, Party, Room, Seat};
+use crate::problem::ApiError;
 
 const MIB: usize = 1024 * 1024;
 /// Bytes that unauthenticated clients may have in flight: all together, and per address.
@@ -98,7 +96,7 @@ impl Bodies {
     ///
     /// # Errors
     /// `Busy` if no place is free.
-    pub(super) fn wait(&self, holder: Uuid) -> Result<Seat, ApiError> {
+    pub(crate) fn wait(&self, holder: Uuid) -> Result<Seat, ApiError> {
         let seat = self.awaited.seat(Party::Holder(holder));
         seat.take(1).map_err(full)?;
         Ok(seat)
@@ -179,7 +177,7 @@ impl AsRef<[u8]> for Kept {
 }
 
 /// Resolves when a request that waits for its body must give its place to another one.
-pub(super) async fn gave_way(waiting: Option<&Seat>) -> ApiError {
+pub(crate) async fn gave_way(waiting: Option<&Seat>) -> ApiError {
     match waiting {
         Some(seat) => {
             seat.gave_way().await;
@@ -202,7 +200,7 @@ fn full(_: Full) -> ApiError {
 impl Bodies {
     /// Returns rooms with these numbers of places for requests that wait for their bodies: in all,
     /// and per holder.
-    pub(super) fn of_awaited(all: usize, each: usize) -> Self {
+    pub(crate) fn of_awaited(all: usize, each: usize) -> Self {
         Self { awaited: Room::new(all, each), ..Self::default() }
     }
 }

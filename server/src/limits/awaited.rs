@@ -16,7 +16,7 @@ pub(crate) struct Awaited(Arc<AtomicUsize>);
 
 /// A request that waits for its peer, until dropped.
 #[derive(Debug)]
-pub(super) struct Waiting(Awaited);
+pub(crate) struct Waiting(Awaited);
 
 impl Awaited {
     /// Returns the number of requests that wait now.
@@ -25,12 +25,12 @@ impl Awaited {
     }
 
     /// Returns the counter of the connection on which a request arrived.
-    pub(super) fn of(extensions: &Extensions) -> Option<Self> {
+    pub(crate) fn of(extensions: &Extensions) -> Option<Self> {
         extensions.get().cloned()
     }
 
     /// Counts a request that begins to wait.
-    pub(super) fn begin(&self) -> Waiting {
+    pub(crate) fn begin(&self) -> Waiting {
         self.0.fetch_add(1, Ordering::Relaxed);
         Waiting(self.clone())
     }

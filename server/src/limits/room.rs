@@ -127,7 +127,7 @@ pub(super) struct Full;
 
 /// A part of the room, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(crate) struct Seat {
     room: Room,
     party: Party,
     number: u64,

@@ -7,11 +7,12 @@ use axum::extract::FromRef;
 use ipnet::IpNet;
 use leptos::config::LeptosOptions;
 
-use super::{
-    bodies::Bodies, cookies::SessionCookies, host::Hosts, origin::Origins, rate::RateLimit,
-    strangers::Strangers, unread::Answers,
+use crate::{
+    config::Config,
+    limits::{bodies::Bodies, rate::RateLimit, strangers::Strangers, unread::Answers},
+    metrics::Traffic,
+    request::{cookies::SessionCookies, host::Hosts, origin::Origins},
 };
-use crate::{config::Config, metrics::Traffic};
 
 /// The state that every request handler gets. It is cloned for each request, which is cheap.
 #[derive(Clone)]
@@ -66,6 +67,48 @@ impl AppState {
 impl FromRef<AppState> for LeptosOptions {
     fn from_ref(state: &AppState) -> Self {
         state.leptos.clone()
+    }
+}
+
+impl FromRef<AppState> for Arc<[IpNet]> {
+    fn from_ref(state: &AppState) -> Self {
+        Self::clone(&state.trusted_proxies)
+    }
+}
+
+impl FromRef<AppState> for SessionCookies {
+    fn from_ref(state: &AppState) -> Self {
+        state.cookies
+    }
+}
+
+impl FromRef<AppState> for Origins {
+    fn from_ref(state: &AppState) -> Self {
+        state.origins.clone()
+    }
+}
+
+impl FromRef<AppState> for Arc<Hosts> {
+    fn from_ref(state: &AppState) -> Self {
+        Self::clone(&state.hosts)
+    }
+}
+
+impl FromRef<AppState> for RateLimit {
+    fn from_ref(state: &AppState) -> Self {
+        state.rate_limit.clone()
+    }
+}
+
+impl FromRef<AppState> for Strangers {
+    fn from_ref(state: &AppState) -> Self {
+        state.strangers.clone()
+    }
+}
+
+impl FromRef<AppState> for Arc<Traffic> {
+    fn from_ref(state: &AppState) -> Self {
+        Self::clone(&state.traffic)
     }
 }
 

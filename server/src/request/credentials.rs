@@ -4,7 +4,7 @@ use domain::problem::ProblemCode;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use thiserror::Error;
 
-use super::problem::ApiError;
+use crate::problem::ApiError;
 
 /// Headers whose whole value is the token.
 const PLAIN: [HeaderName; 2] =

@@ -38,9 +38,9 @@ use uuid::Uuid;
 
 use super::{
     patient::{self, PIECE, Patience, Patient},
-    problem::ApiError,
     room::{Full, Leaving, Party, Room, Seat},
 };
+use crate::problem::ApiError;
 
 /// Maximum number of large responses of one holder at a time. A workspace's tokens together are one
 /// holder; a person is another.
@@ -87,7 +87,7 @@ enum Sum {
 
 /// The kind and the holder for which a response counts.
 #[derive(Clone, Debug)]
-pub(super) enum For {
+pub(crate) enum For {
     /// A verification for this holder.
     Question(Uuid),
     /// Anything else that changes nothing.
@@ -98,7 +98,7 @@ pub(super) enum For {
 
 /// A change, and later the bytes of its response. Counts until dropped.
 #[derive(Debug)]
-pub(super) struct Change {
+pub(crate) struct Change {
     answers: Answers,
     of: [Sum; 3],
     bytes: AtomicUsize,
@@ -181,7 +181,7 @@ impl Answers {
     ///
     /// # Errors
     /// `RateLimited` and `Busy` if too much is unread.
-    pub(super) fn change(&self, holder: Uuid, caller: Uuid) -> Result<For, ApiError> {
+    pub(crate) fn change(&self, holder: Uuid, caller: Uuid) -> Result<For, ApiError> {
         let of = [Sum::ChangesOfCaller(caller), Sum::ChangesOfHolder(holder), Sum::Changes];
         let mut sums = self.sums();
         let [own, holders, all] = of.map(|of| CHANGE + sums.get(&of).copied().unwrap_or_default());
@@ -224,7 +224,7 @@ impl Answers {
     }
 
     /// Counts a response that does not go out in one piece.
-    pub(super) fn keep(&self, of: &For, response: Response) -> Response {
+    pub(crate) fn keep(&self, of: &For, response: Response) -> Response {
         let size = response.body().size_hint().exact();
         let size = size.map_or(LARGE, |size| usize::try_from(size).unwrap_or(usize::MAX));
         if size <= PIECE {
@@ -248,7 +248,7 @@ impl Answers {
 
     /// Counts a response from memory to a verification of this holder that does not go out in
     /// one piece.
-    pub(super) fn keep_whole(&self, holder: Uuid, bytes: Bytes) -> Body {
+    pub(crate) fn keep_whole(&self, holder: Uuid, bytes: Bytes) -> Body {
         let kept = self.question(holder, bytes.len());
         Patient::body(Body::from(bytes), kept, Patience::EachTime(PATIENCE))
     }
@@ -270,7 +270,7 @@ impl Answers {
 }
 
 /// Whether a response of this size goes out in one piece, and needs no room.
-pub(super) const fn is_piece(size: usize) -> bool {
+pub(crate) const fn is_piece(size: usize) -> bool {
     size <= PIECE
 }
 

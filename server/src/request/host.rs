@@ -21,9 +21,11 @@ use http::{Extensions, HeaderMap, HeaderName, Uri, header};
 use super::{
     client_ip::{FORWARDED_FOR, Peer, peer},
     health,
+};
+use crate::{
+    config::{Config, Setting, Source},
     problem::ApiError,
 };
-use crate::config::{Config, Setting, Source};
 
 /// The names of this server.
 #[derive(Clone, Debug)]

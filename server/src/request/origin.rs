@@ -17,6 +17,8 @@
 //! refused too. A program that posts to the console must send `Origin` or, better, use the API with
 //! a token.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -26,7 +28,8 @@ use domain::problem::ProblemCode;
 use http::{HeaderMap, Method, header, request::Parts};
 use url::Url;
 
-use super::{AppState, problem::ApiError};
+use super::{cookies::SessionCookies, host::Hosts};
+use crate::problem::ApiError;
 
 /// The origins from which browsers may send unsafe requests.
 #[derive(Clone, Debug)]
@@ -70,13 +73,17 @@ impl Origins {
 
 /// Refuses requests that a browser sends for a page of another site, or to a name that is not this
 /// server's. For routes that take a credential from the body.
-pub(crate) fn check_sender(state: &AppState, parts: &Parts) -> Result<(), ApiError> {
+pub(crate) fn check_sender(
+    hosts: &Hosts,
+    origins: &Origins,
+    parts: &Parts,
+) -> Result<(), ApiError> {
     let headers = &parts.headers;
     if !is_of_browser(headers) {
         return Ok(());
     }
-    state.hosts.check(&parts.extensions, headers)?;
-    if state.origins.allow(headers) { Ok(()) } else { Err(refusal()) }
+    hosts.check(&parts.extensions, headers)?;
+    if origins.allow(headers) { Ok(()) } else { Err(refusal()) }
 }
 
 /// Whether a browser sent this request, as far as its headers show. Browsers send `Origin` with
@@ -89,13 +96,14 @@ fn is_of_browser(headers: &HeaderMap) -> bool {
 /// Checks requests to the console: every request must be sent to a name of this server, and every
 /// unsafe one must come from one of its pages.
 pub(crate) async fn check_console(
-    State(state): State<AppState>,
+    State(hosts): State<Arc<Hosts>>,
+    State(origins): State<Origins>,
     request: Request,
     next: Next,
 ) -> Response {
-    if let Err(error) = state.hosts.check(request.extensions(), request.headers()) {
+    if let Err(error) = hosts.check(request.extensions(), request.headers()) {
         error.into_response()
-    } else if is_safe(request.method()) || state.origins.allow(request.headers()) {
+    } else if is_safe(request.method()) || origins.allow(request.headers()) {
         next.run(request).await
     } else {
         refuse()
@@ -104,16 +112,18 @@ pub(crate) async fn check_console(
 
 /// Checks requests to the API in the same way if they carry a session cookie.
 pub(crate) async fn check_api(
-    State(state): State<AppState>,
+    State(cookies): State<SessionCookies>,
+    State(hosts): State<Arc<Hosts>>,
+    State(origins): State<Origins>,
     request: Request,
     next: Next,
 ) -> Response {
     let headers = request.headers();
-    if !state.cookies.is_present(headers) {
+    if !cookies.is_present(headers) {
         next.run(request).await
-    } else if let Err(error) = state.hosts.check(request.extensions(), headers) {
+    } else if let Err(error) = hosts.check(request.extensions(), headers) {
         error.into_response()
-    } else if is_safe(request.method()) || state.origins.allow(headers) {
+    } else if is_safe(request.method()) || origins.allow(headers) {
         next.run(request).await
     } else {
         refuse()
