@@ -19,7 +19,7 @@ if [ -n "${CI:-}" ]; then
 fi
 
 passed=0 failed=0 number=0
-readonly steps=13
+readonly steps=14
 
 summary() {
     echo
@@ -47,6 +47,10 @@ step() {
 # Adds the numbers that the lines of a log hold before words: count LOG PATTERN-OF-WORDS.
 count() {
     sed 's/\x1b\[[0-9;]*m//g' "$1" | grep -oE "[0-9]+ $2" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+imports() {
+    tools/check-imports.py --self-test && tools/check-imports.py
 }
 
 clippy_server() {
@@ -136,6 +140,7 @@ browser_tests() {
 step "What the tests need on this machine" tools/setup.sh test
 step "Formatting (cargo fmt)" cargo fmt --all --check
 step "Paths that the documents name" tools/check-paths.sh
+step "Layers (imports between modules)" imports
 step "The console's files and the release binary (started: they are built meanwhile)" start_release
 step "Lints of the server side (cargo clippy)" clippy_server
 step "Lints of the browser side (cargo clippy)" clippy_browser
