@@ -5,7 +5,7 @@
 //! that has lost its database still reports it here.
 //!
 //! To add a number, count it where it happens (`authority::Counters`, [`Traffic`]) and add a line
-//! in [`render`]. Its name begins with `tessera_` and ends with its unit or `_total`. Its labels
+//! in [`mod@render`]. Its name begins with `tessera_` and ends with its unit or `_total`. Its labels
 //! have few values, all known in advance.
 
 mod process;

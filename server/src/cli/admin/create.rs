@@ -27,8 +27,8 @@ pub(crate) struct Args {
     /// E-mail address to sign in with
     #[arg(long)]
     email: String,
-    /// Name [default: the part of the address before the @]
-    #[arg(long)]
+    // Not a documentation comment: rustdoc would read the brackets as a link.
+    #[arg(long, help = "Name [default: the part of the address before the @]")]
     name: Option<String>,
     /// A file with the password on its first line [default: read from standard input or the
     /// terminal]

@@ -25,8 +25,8 @@ pub(crate) struct Args {
     /// E-mail address
     #[arg(long)]
     email: String,
-    /// Name [default: the part of the address before the @]
-    #[arg(long)]
+    // Not a documentation comment: rustdoc would read the brackets as a link.
+    #[arg(long, help = "Name [default: the part of the address before the @]")]
     name: Option<String>,
     /// Role on the whole instance: owner, admin, auditor or member
     #[arg(long, default_value = "member")]
