@@ -19,7 +19,7 @@ if [ -n "${CI:-}" ]; then
 fi
 
 passed=0 failed=0 number=0
-readonly steps=13
+readonly steps=14
 
 summary() {
     echo
@@ -47,6 +47,10 @@ step() {
 # count LOG PATTERN: adds up the numbers that precede a match of PATTERN in the lines of a log.
 count() {
     sed 's/\x1b\[[0-9;]*m//g' "$1" | grep -oE "[0-9]+ $2" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+imports() {
+    tools/check-imports.py --self-test && tools/check-imports.py
 }
 
 clippy_server() {
@@ -137,6 +141,7 @@ browser_tests() {
 step "Requirements of the tests (tools/setup.sh)" tools/setup.sh test
 step "Formatting (cargo fmt)" cargo fmt --all --check
 step "Paths in the documentation" tools/check-paths.sh
+step "Layers (imports between modules)" imports
 step "Console assets and release binary (starts the build in the background)" start_release
 step "Lints of the server code (cargo clippy)" clippy_server
 step "Lints of the browser code (cargo clippy)" clippy_browser

@@ -17,18 +17,17 @@ use crate::{
         auth::PageTop,
         frame::FramePage,
         instance::InstancePage,
-        invitations::{InvitationsPage, MembersPage},
+        invitations::InvitationsPage,
+        members::MembersPage,
         not_found::NotFoundPage,
-        overview::OverviewPage,
-        password::{PasswordPage, ResetPasswordPage},
-        settings::SettingsPage,
+        passwords::{PasswordPage, ResetPasswordPage},
+        sessions::SignInPage,
         setup::SetupPage,
-        sign_in::SignInPage,
         tokens::{
             TokenCreatePage, TokenDeletePage, TokenDisablePage, TokenEditPage, TokenRevealPage,
             TokenRotatePage, TokenViewPage, TokensPage,
         },
-        workspaces::WorkspacesPage,
+        workspaces::{OverviewPage, SettingsPage, WorkspacesPage},
     },
 };
 

@@ -9,7 +9,8 @@
 //! - The browser's first render equals the server's HTML. Anything that only the browser has (its
 //!   clock, its time zone, its clipboard) arrives in an effect.
 //!
-//! To add a page: add a file below [`pages`], a line in [`app`] and a route in `server::console`.
+//! To add a page: add a file in the folder of its noun in [`pages`], a line in [`app`](mod@app) and a
+//! route in `server::console`.
 
 #![recursion_limit = "256"]
 #![expect(clippy::needless_pass_by_value, reason = "a component owns its properties")]
@@ -35,6 +36,8 @@ pub mod problem;
 #[cfg(feature = "ssr")]
 pub mod request;
 pub mod shell;
+#[cfg(feature = "ssr")]
+pub mod status;
 pub mod theme;
 
 pub use app::App;

@@ -71,7 +71,7 @@ impl FromServerFnError for ConsoleError {
             }
         };
         #[cfg(feature = "ssr")]
-        crate::request::set_status(error.0.status);
+        crate::status::set_status(error.0.status);
         error
     }
 }

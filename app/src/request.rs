@@ -7,7 +7,7 @@ use std::{
 };
 
 use authority::{Actor, Authority, OpContext, Surface};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use domain::{
     ids::SessionId,
     problem::{Problem, ProblemCode},
@@ -16,7 +16,7 @@ use domain::{
 use leptos::prelude::{expect_context, use_context};
 use leptos_axum::ResponseOptions;
 
-use crate::{posted::Posted, problem::ConsoleError};
+use crate::{posted::Posted, problem::ConsoleError, status::set_status};
 
 /// The session of a request.
 #[derive(Clone, Debug, Default)]
@@ -129,15 +129,6 @@ pub fn link_was_not_refused() -> Result<(), ConsoleError> {
         matches!(problem.code, ProblemCode::NotFound | ProblemCode::TooManyAttempts)
     };
     problem.filter(stops).map_or(Ok(()), |problem| Err(ConsoleError(problem)))
-}
-
-/// Sets the status of the response.
-pub fn set_status(status: u16) {
-    if let (Some(options), Ok(status)) =
-        (use_context::<ResponseOptions>(), StatusCode::from_u16(status))
-    {
-        options.set_status(status);
-    }
 }
 
 /// Turns a service's error into a server function's error. Logs the cause, and keeps only what the

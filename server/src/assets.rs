@@ -24,7 +24,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 use serde::Deserialize;
 
 use self::encoding::Encoding;
-use crate::http::problem::{self, ApiError};
+use crate::problem::{self, ApiError};
 
 /// The number of digits in the hash of a hashed name, as the bundler writes them.
 const HASH_DIGITS: usize = 16;

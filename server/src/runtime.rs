@@ -11,10 +11,11 @@ use thiserror::Error;
 use tokio::time::sleep;
 
 use crate::{
-    config::{Config, DatabaseUrl},
+    config::Config,
     data_folder::{
         FolderError, Holder, KeysFile, KeysFileError, Lock, LockError, MissingKeys, Use,
     },
+    database::{Urls, chain, describe},
     postgres::{Embedded, PostgresError},
 };
 
@@ -45,23 +46,6 @@ pub(crate) enum StartError {
     /// An error of either database, embedded or external.
     #[error("{}", describe(.0))]
     Service(#[from] ServiceError),
-}
-
-/// The database URLs.
-#[derive(Debug)]
-pub(crate) struct Urls {
-    /// The URL for the role that serves requests. It reads and writes rows.
-    pub(crate) serving: DatabaseUrl,
-    /// The URL for the role that owns the tables, if that is a different role. It runs migrations.
-    pub(crate) owner: Option<DatabaseUrl>,
-}
-
-impl Urls {
-    /// Returns the configured URLs, or `None` if the embedded database is used.
-    pub(crate) fn configured(config: &Config) -> Option<Self> {
-        let serving = config.database_url.clone()?;
-        Some(Self { serving, owner: config.migration_database_url.clone() })
-    }
 }
 
 /// Creates the core for this database and these keys. It does not query the database yet.
@@ -185,38 +169,4 @@ pub(crate) async fn lock_for_server(
 /// Returns the context of a command, or of work that the server does on its operator's behalf.
 pub(crate) fn operator(authority: &Authority) -> OpContext {
     authority.context(Actor::Operator, Surface::Cli, authority.request_id(), None)
-}
-
-/// Describes an error in one line for an operator, who may see causes.
-pub(crate) fn describe(error: &ServiceError) -> String {
-    match error {
-        ServiceError::Unavailable(cause) => {
-            format!("the database cannot be reached: {}", chain(cause))
-        }
-        ServiceError::Internal(cause) => chain(cause.as_ref()),
-        ServiceError::Invalid(errors) => errors
-            .iter()
-            .map(|error| format!("{} {}", error.field, error.message))
-            .collect::<Vec<_>>()
-            .join("; "),
-        other => {
-            let detail = other.problem().detail;
-            detail.strip_suffix('.').unwrap_or(&detail).to_owned()
-        }
-    }
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        // Many errors already quote their cause, so don't repeat it.
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

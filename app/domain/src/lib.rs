@@ -25,6 +25,7 @@ mod parsed;
 pub mod policy;
 pub mod policy_view;
 pub mod preset;
+mod preset_rules;
 pub mod problem;
 pub mod rate_limit;
 pub mod replica;

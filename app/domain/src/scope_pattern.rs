@@ -18,7 +18,8 @@
 
 use std::ops::ControlFlow;
 
-use crate::catalogue::URI_MAX;
+/// The maximum length of a URI or URI pattern, in bytes.
+pub const URI_MAX: usize = 512;
 
 /// The positions of the longest pattern: before each of its bytes, and after the last.
 const POSITIONS: usize = URI_MAX + 1;

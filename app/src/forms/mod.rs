@@ -4,17 +4,23 @@
 //!   keeps the typed values, and shows each error at its field.
 //! - [`Field`], [`PasswordField`] and [`TextArea`] are controls with label, help and error.
 //!   [`FieldFrame`] adds the same parts to any other control.
+//! - [`expiry`] and [`scope_tree`] are controls with a state of their own, [`summary`] says what a
+//!   form for a token would create, and [`confirm`] asks before an action.
 //! - On a page that responds to a post, controls start with the submitted values:
 //!   see [`crate::posted`].
 
+pub mod confirm;
+pub mod expiry;
 pub mod field;
 pub mod field_name;
 pub mod form;
 pub mod frame;
 pub mod password;
+pub mod scope_tree;
 #[cfg(feature = "hydrate")]
 pub mod send;
 pub mod state;
+pub mod summary;
 pub mod text_area;
 
 pub use field::Field;

@@ -10,7 +10,7 @@ use crate::components::problem::ProblemPage;
 #[component]
 pub fn NotFoundPage() -> impl IntoView {
     #[cfg(feature = "ssr")]
-    crate::request::set_status(404);
+    crate::status::set_status(404);
     let problem = Problem::new(ProblemCode::NotFound, "There is no page at this address.");
     view! {
         <AppFrame>

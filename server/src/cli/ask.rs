@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::output;
+use crate::output;
 
 /// Reports whether a person can be asked: standard input and standard error are a terminal.
 pub(super) fn can_ask() -> bool {

@@ -3,7 +3,8 @@
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::{Cli, Failure, output};
+use super::{Cli, Failure};
+use crate::output;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -4,11 +4,8 @@ use std::{fmt, io, process::ExitCode};
 
 use authority::ServiceError;
 
-use super::output;
 use crate::{
-    config::ConfigError,
-    runtime::{StartError, describe},
-    serve::ServeError,
+    config::ConfigError, database::describe, output, runtime::StartError, serve::ServeError,
 };
 
 /// The reason why a command did not succeed.

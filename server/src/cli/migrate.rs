@@ -4,10 +4,10 @@
 //! keys, and writes nothing that is authenticated with keys.
 
 use super::{
-    Failure, output,
+    Failure,
     session::{self, Expect},
 };
-use crate::config::Config;
+use crate::{config::Config, output};
 
 pub(super) async fn run(config: Config) -> Result<(), Failure> {
     session::with(&config, Expect::Tables, async |_| {

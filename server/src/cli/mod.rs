@@ -24,7 +24,6 @@ mod invitation;
 mod member;
 mod migrate;
 mod openapi;
-pub(crate) mod output;
 mod policy;
 mod preset;
 mod scopes;

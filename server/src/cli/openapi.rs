@@ -1,8 +1,8 @@
 //! `tessera openapi [--surface PRODUCT]`: prints the documents that the server serves at
 //! `/api/openapi.json` and `/api/openapi/PRODUCT.json`.
 
-use super::{Failure, output};
-use crate::{http::openapi, surfaces::Dialect};
+use super::Failure;
+use crate::{dialect::Dialect, http::openapi, output};
 
 /// The description to print.
 #[derive(Debug, clap::Args)]

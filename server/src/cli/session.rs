@@ -6,12 +6,14 @@ use std::time::Duration;
 use authority::{Authority, OpContext};
 use tokio::time::sleep;
 
-use super::{Failure, output};
+use super::Failure;
 use crate::{
     config::Config,
     data_folder::{self, KeysFile, Lock, LockError, MissingKeys, Use},
+    database::Urls,
+    output,
     postgres::{self, Embedded, Running},
-    runtime::{self, StartError, Urls},
+    runtime::{self, StartError},
 };
 
 /// How long to wait for a server that is starting, or for another command.

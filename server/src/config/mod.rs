@@ -24,7 +24,7 @@ use ipnet::IpNet;
 use time::Duration;
 use url::Url;
 
-use crate::surfaces::Dialect;
+use crate::dialect::Dialect;
 
 pub(crate) use self::{
     error::ConfigError,

@@ -16,7 +16,7 @@ use time::Duration;
 use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
 
-use crate::surfaces::{Dialect, UnknownDialect};
+use crate::dialect::{Dialect, UnknownDialect};
 
 /// Ten years. A longer time is a mistake.
 const LONGEST_S: i64 = 10 * 366 * 86_400;

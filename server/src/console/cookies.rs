@@ -7,7 +7,7 @@ use app::{
 };
 use http::{HeaderMap, HeaderValue};
 
-use crate::http::cookies::pairs;
+use crate::request::cookies::pairs;
 
 /// A year, in seconds. The theme is not a secret.
 const YEAR_S: u32 = 31_536_000;

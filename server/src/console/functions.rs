@@ -9,10 +9,12 @@ use domain::problem::ProblemCode;
 use leptos::prelude::provide_context;
 
 use super::visit::Visit;
-use crate::http::{
-    body::{self, Readers},
+use crate::{
+    http::{
+        body::{self, Readers},
+        refusals::Refused,
+    },
     problem::ApiError,
-    refusals::Refused,
 };
 
 /// Calls a server function. Server functions only read: see the crate `app`.

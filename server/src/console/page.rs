@@ -6,7 +6,7 @@ use domain::problem::ProblemCode;
 use http::Uri;
 
 use super::{PASSWORD, render, visit::Visit};
-use crate::http::{problem::ApiError, refusals::Refused};
+use crate::{http::refusals::Refused, problem::ApiError};
 
 /// Renders a page for every visitor.
 pub(super) async fn open(visit: Visit) -> Response {

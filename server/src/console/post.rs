@@ -14,11 +14,13 @@ use domain::problem::{Problem, ProblemCode};
 use http::{HeaderValue, StatusCode, header};
 
 use super::{PASSWORD, cookies, form::Form, render, visit::Visit};
-use crate::http::{
-    AppState,
-    body::{self, Readers},
+use crate::{
+    http::{
+        body::{self, Readers},
+        refusals::Refused,
+    },
     problem::ApiError,
-    refusals::Refused,
+    state::AppState,
 };
 
 /// A posted form.

@@ -11,15 +11,19 @@ use axum::{
 use http::{Extensions, HeaderMap, Uri, request::Parts};
 
 use super::render;
-use crate::http::{
-    AppState,
-    again::Again,
-    answer::RequestId,
-    body,
-    client_ip::{client_ip, peer, untrusted_proxy},
+use crate::{
+    http::{
+        again::Again,
+        body,
+        refusals::{Asker, Refused},
+    },
+    limits::strangers::{self, Guest},
     problem::ApiError,
-    refusals::{Asker, Refused},
-    strangers::{self, Guest},
+    request::{
+        client_ip::{client_ip, peer, untrusted_proxy},
+        id::RequestId,
+    },
+    state::AppState,
 };
 
 /// A request of a browser.

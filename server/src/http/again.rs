@@ -5,10 +5,10 @@ use authority::{Actor, OpContext, ServiceError, secret::SessionSecret};
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
-use super::{
-    AppState,
-    credentials::{Credential, presented_or_session},
+use crate::{
     problem::ApiError,
+    request::credentials::{Credential, presented_or_session},
+    state::AppState,
 };
 
 /// The credential of a long request. While the request runs, the token may be deleted, the session

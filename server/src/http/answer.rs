@@ -1,45 +1,21 @@
 //! The outermost layer: gives every request an ID, and its response the same ID.
 
-use std::{any::Any, convert::Infallible};
+use std::any::Any;
 
-use authority::Authority;
 use axum::{
-    extract::{FromRequestParts, Request, State},
+    extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use domain::problem::ProblemCode;
-use http::{HeaderName, HeaderValue, Method, header, request::Parts};
+use http::{HeaderValue, Method, header};
 
-use super::{
-    AppState, forward,
+use super::forward;
+use crate::{
     problem::{ApiError, Envelope, Form},
+    request::id::{RequestId, X_REQUEST_ID},
+    state::AppState,
 };
-
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// A request's ID: a UUID. An ID sent by the client is ignored, because it would let
-/// unauthenticated clients write into the log and the audit trail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RequestId(String);
-
-impl RequestId {
-    fn new(authority: &Authority) -> Self {
-        Self(authority.request_id())
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for RequestId {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(parts.extensions.get().cloned().unwrap_or_else(|| Self("none".to_owned())))
-    }
-}
 
 /// Adds the ID to the request and its response, completes problems with the ID, and logs
 /// their causes.

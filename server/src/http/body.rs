@@ -35,15 +35,16 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{
-    AppState,
-    again::Again,
-    awaited::Awaited,
-    bodies::{self, Bodies, Kept, Kind},
-    client_ip::{client_ip, peer},
-    holders,
+use super::{again::Again, holders};
+use crate::{
+    limits::{
+        awaited::Awaited,
+        bodies::{self, Bodies, Kept, Kind},
+        strangers,
+    },
     problem::ApiError,
-    strangers,
+    request::client_ip::{client_ip, peer},
+    state::AppState,
 };
 
 /// Maximum size of a body in bytes. The longest list of scopes that the service accepts

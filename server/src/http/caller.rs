@@ -4,15 +4,15 @@ use authority::{Actor, OpContext, Rejection, Surface};
 use axum::extract::FromRequestParts;
 use http::{header, request::Parts};
 
-use super::{
-    AppState,
-    again::Again,
-    answer::RequestId,
-    body,
-    client_ip::{client_ip, peer},
-    credentials::presented,
+use super::{again::Again, body, refusals::Asker};
+use crate::{
     problem::ApiError,
-    refusals::Asker,
+    request::{
+        client_ip::{client_ip, peer},
+        credentials::presented,
+        id::RequestId,
+    },
+    state::AppState,
 };
 
 /// The context of the operation. The actor is the token that the request presents or, without one,

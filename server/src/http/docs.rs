@@ -4,7 +4,7 @@
 use axum::{Router, response::IntoResponse, routing::get};
 use http::{HeaderName, header};
 
-use super::AppState;
+use crate::state::AppState;
 
 /// Our own files and calls to this server, nothing else.
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \

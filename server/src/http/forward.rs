@@ -33,12 +33,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use utoipa::IntoParams;
 
 pub(crate) use self::query::{Asked, asked};
-use super::{
-    AppState,
-    caller::anonymous,
-    credentials::{CredentialError, presented},
+use super::caller::anonymous;
+use crate::{
+    limits::rate::tell_token,
     problem::ApiError,
-    rate::tell_token,
+    request::credentials::{CredentialError, presented},
+    state::AppState,
 };
 
 pub(crate) const PATH: &str = "/auth/forward";

@@ -3,12 +3,7 @@
 use axum::{Json, Router, extract::State, routing::get};
 use serde_json::{Value, json};
 
-use super::{AppState, problem::ApiError};
-
-/// Whether this is the path of a health check.
-pub(crate) fn is_check(path: &str) -> bool {
-    matches!(path, "/healthz" | "/readyz")
-}
+use crate::{problem::ApiError, state::AppState};
 
 /// Returns both routes.
 pub(crate) fn router() -> Router<AppState> {

@@ -16,12 +16,14 @@ use http::Extensions;
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::{
-    AppState,
-    client_ip::{client_ip, peer},
+use crate::{
+    limits::{
+        network,
+        unread::{Answers, For},
+    },
     problem::ApiError,
-    room::network,
-    unread::{Answers, For},
+    request::client_ip::{client_ip, peer},
+    state::AppState,
 };
 
 /// A request whose holder becomes known while it is handled.

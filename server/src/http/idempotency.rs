@@ -31,9 +31,8 @@ use tracing::Instrument as _;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::{
-    AppState, body::Received, caller::anonymous, credentials::presented, problem::ApiError,
-};
+use super::{body::Received, caller::anonymous};
+use crate::{problem::ApiError, request::credentials::presented, state::AppState};
 
 /// The header that names an attempt.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

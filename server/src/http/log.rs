@@ -16,7 +16,7 @@ use tower_http::{
 };
 use tracing::Span;
 
-use super::answer::RequestId;
+use crate::request::id::RequestId;
 
 type MakeSpan = fn(&Request<Body>) -> Span;
 type OnResponse = fn(&Response, Duration, &Span);

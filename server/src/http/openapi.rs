@@ -14,8 +14,8 @@ use utoipa::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{AppState, forward, oauth, rest};
-use crate::surfaces::Dialect;
+use super::{forward, oauth, rest};
+use crate::state::AppState;
 
 pub(crate) const PATH: &str = "/api/openapi.json";
 
@@ -74,19 +74,21 @@ fn json(document: &utoipa::openapi::OpenApi) -> Result<String, serde_json::Error
     serde_json::to_string_pretty(document)
 }
 
-/// Returns the routes of the documents: the API's own, and one for each enabled surface.
-pub(crate) fn router(surfaces: &[Dialect]) -> Router<AppState> {
+/// Returns the route of the document.
+pub(crate) fn router() -> Router<AppState> {
     static TEXT: OnceLock<Bytes> = OnceLock::new();
-    // The document has only text as map keys: serializing it cannot fail.
-    let own =
-        async || serve(TEXT.get_or_init(|| json(&document()).unwrap_or_default().into()).clone());
-    surfaces.iter().fold(Router::new().route(PATH, get(own)), |router, dialect| {
-        let text = Bytes::from(json(&dialect.document()).unwrap_or_default());
-        router.route(&dialect.document_path(), get(async move || serve(text)))
-    })
+    let own = async || serve(TEXT.get_or_init(|| text(&document())).clone());
+    Router::new().route(PATH, get(own))
 }
 
-fn serve(text: Bytes) -> impl IntoResponse {
+/// Returns a document as it is served.
+pub(crate) fn text(document: &utoipa::openapi::OpenApi) -> Bytes {
+    // The document has only text as map keys: serializing it cannot fail.
+    json(document).unwrap_or_default().into()
+}
+
+/// Returns the response with a document.
+pub(crate) fn serve(text: Bytes) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], text)
 }
 

@@ -70,7 +70,7 @@ where
     };
     let beginning = match items::<T>(first.items) {
         Ok(items) => format!("[{items}"),
-        Err(error) => return super::problem::ApiError::from(error).into_response(),
+        Err(error) => return crate::problem::ApiError::from(error).into_response(),
     };
     let pages = body(beginning, Some(next), "]", move |cursor| {
         let page = page(cursor);

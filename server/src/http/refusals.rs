@@ -20,7 +20,8 @@ use http::{Extensions, Uri};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{AppState, caller::anonymous, problem::ApiError};
+use super::caller::anonymous;
+use crate::{problem::ApiError, state::AppState};
 
 /// The caller, as far as it is known.
 #[derive(Clone, Default)]

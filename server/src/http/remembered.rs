@@ -36,15 +36,19 @@ use tokio::{sync::Semaphore, time::timeout};
 use uuid::{Builder, Uuid, fmt::Hyphenated};
 
 use super::{
-    AppState,
-    answer::X_REQUEST_ID,
-    client_ip::{FORWARDED_FOR, Peer, client_ip},
-    credentials::{bearer, is_credential, presented},
     forward,
-    host::is_named,
-    problem::Form,
     rest::{VERIFY_PATH, schema::VerificationBody},
-    unread::is_piece,
+};
+use crate::{
+    limits::unread::is_piece,
+    problem::Form,
+    request::{
+        client_ip::{FORWARDED_FOR, Peer, client_ip},
+        credentials::{bearer, is_credential, presented},
+        host::is_named,
+        id::X_REQUEST_ID,
+    },
+    state::AppState,
 };
 
 /// The response from memory or from the router.

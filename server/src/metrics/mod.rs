@@ -5,7 +5,7 @@
 //! that has lost its database still reports it here.
 //!
 //! To add a number, count it where it happens (`authority::Counters`, [`Traffic`]) and add a line
-//! in [`render`]. Its name begins with `tessera_` and ends with its unit or `_total`. Its labels
+//! in [`mod@render`]. Its name begins with `tessera_` and ends with its unit or `_total`. Its labels
 //! have few values, all known in advance.
 
 mod process;
@@ -97,7 +97,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::http::AppState;
+    use crate::state::AppState;
 
     async fn ask(method: &str, path: &str) -> (StatusCode, String, String) {
         let state = AppState::without_database();

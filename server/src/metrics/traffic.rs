@@ -1,14 +1,15 @@
 //! Counts the responses of the managing API by status.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use axum::{
     extract::{Request, State},
     middleware::Next,
     response::Response,
 };
-
-use crate::http::AppState;
 
 /// The classes of status codes, from 100 to 599.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -32,9 +33,13 @@ impl Traffic {
 }
 
 /// Middleware that counts responses.
-pub(crate) async fn count(State(state): State<AppState>, request: Request, next: Next) -> Response {
+pub(crate) async fn count(
+    State(traffic): State<Arc<Traffic>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let response = next.run(request).await;
-    state.traffic.add(response.status().as_u16());
+    traffic.add(response.status().as_u16());
     response
 }
 

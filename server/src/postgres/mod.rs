@@ -29,7 +29,7 @@ use tokio::time::sleep;
 
 use crate::{
     config::DatabaseUrl,
-    runtime::{self, Urls},
+    database::{Urls, describe},
 };
 
 pub(crate) use self::{
@@ -126,7 +126,7 @@ impl Embedded {
         let superuser = url(&self.folder.socket, SUPERUSER);
         store::prepare_roles(&superuser, OWNER, SERVING)
             .await
-            .map_err(|error| PostgresError::Roles(runtime::describe(&error)))
+            .map_err(|error| PostgresError::Roles(describe(&error)))
     }
 
     /// Starts the process. Processes of a postmaster that was killed a moment ago may still hold

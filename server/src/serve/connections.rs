@@ -45,12 +45,11 @@ use super::{
     streams::Streams,
     unix::UnixDoor,
 };
-use crate::http::{
-    AppState,
-    awaited::Awaited,
-    client_ip::Peer,
-    health,
-    remembered::{self, Answer},
+use crate::{
+    http::remembered::{self, Answer},
+    limits::awaited::Awaited,
+    request::{client_ip::Peer, health},
+    state::AppState,
 };
 
 /// How long a connection may be idle, or take to send a request's head. This is longer than the 60

@@ -41,10 +41,10 @@ use super::{
     streams::{self, Piece, Stream, counting},
     unsent::Unsent,
 };
-use crate::http::{
-    answer::X_REQUEST_ID,
+use crate::{
+    http::remembered::{Answer, AnswerBody},
     problem::ApiError,
-    remembered::{Answer, AnswerBody},
+    request::id::X_REQUEST_ID,
 };
 
 /// Concurrent streams on one connection. A gateway opens a second connection for more.
@@ -336,7 +336,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        http::client_ip::Peer,
+        request::client_ip::Peer,
         serve::{life, signals::Signals, streams::Streams},
     };
 

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use crate::http::awaited::Awaited;
+use crate::limits::awaited::Awaited;
 
 /// Ticks of about a second. Only their order matters, so that requests need not read the clock.
 static TICKS: AtomicU32 = AtomicU32::new(1);

@@ -24,7 +24,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-use crate::http::{self, problem::ApiError, strangers};
+use crate::{http, limits::strangers, problem::ApiError};
 
 /// How much lower than the verifying threads these threads run (`nice`).
 const NICE: i32 = 5;

@@ -48,14 +48,16 @@ use self::{
     unix::{UnixDoor, UnixError},
 };
 use crate::{
-    cli::output,
     config::{Config, ConfigError},
     data_folder::{self, Lock, MissingKeys},
-    http::{self, AppState},
+    database::Urls,
     metrics,
     open_files::{self, Needs, Room},
+    output,
     postgres::Embedded,
-    runtime::{self, StartError, Urls},
+    router,
+    runtime::{self, StartError},
+    state::AppState,
 };
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -137,7 +139,7 @@ pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> 
         metrics: metrics.is_some(),
     });
     let watched = watch(metrics, &state, room, signals.drain())?;
-    let router = gate.protect(http::router(state.clone()));
+    let router = gate.protect(router::router(state.clone()));
     let limits = Limits {
         all: config.max_connections.unwrap_or(usize::MAX).min(room.network),
         of_address: config.max_connections_per_address,

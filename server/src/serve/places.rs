@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use tokio::task::AbortHandle;
 
 use super::life::Life;
-use crate::http::{client_ip::Peer, network};
+use crate::{limits::network, request::client_ip::Peer};
 
 /// The limits of a set of places.
 #[derive(Clone, Debug)]

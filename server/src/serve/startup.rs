@@ -6,12 +6,13 @@ use authority::{Authority, ServiceError, secret::SetupSecret};
 use tokio::time::sleep;
 
 use crate::{
-    cli::output,
     config::{Config, DatabaseUrl, Setting, values::is_loopback},
     data_folder::KeysFile,
+    database::{Urls, describe},
     http::proxy_hint,
+    output,
     postgres::{Embedded, Running},
-    runtime::{self, StartError, Urls, describe},
+    runtime::{self, StartError},
 };
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

@@ -31,7 +31,7 @@ use http::HeaderValue;
 use ipnet::IpNet;
 
 use super::unsent::{Since, Taken, Unsent};
-use crate::http::{client_ip::Peer, network};
+use crate::{limits::network, request::client_ip::Peer};
 
 /// Streams of all trusted proxies and of the Unix socket together. The same number is reserved for
 /// all other addresses together, so that neither group takes the other's streams.

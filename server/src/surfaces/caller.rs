@@ -6,14 +6,16 @@ use authority::{Actor, OpContext, Surface};
 use axum::extract::FromRequestParts as _;
 use http::request::Parts;
 
-use crate::http::{
-    AppState,
-    again::Again,
-    body,
-    caller::{anonymous, authenticate},
-    credentials::presented,
+use crate::{
+    http::{
+        again::Again,
+        body,
+        caller::{anonymous, authenticate},
+        refusals::Asker,
+    },
     problem::ApiError,
-    refusals::Asker,
+    request::credentials::presented,
+    state::AppState,
 };
 
 /// Returns the context of an operation on this surface. Without a token, the context is anonymous

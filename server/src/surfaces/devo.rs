@@ -34,12 +34,14 @@ use super::{
     caller::by_token,
     words::{renamed, told},
 };
-use crate::http::{
-    AppState,
-    again::Again,
-    extract::{ApiJson, ApiPath},
-    pages,
+use crate::{
+    http::{
+        again::Again,
+        extract::{ApiJson, ApiPath},
+        pages,
+    },
     problem::ApiError,
+    state::AppState,
 };
 
 #[derive(OpenApi)]

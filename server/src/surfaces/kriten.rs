@@ -48,8 +48,10 @@ use self::{
     caller::Caller,
     shapes::{Change, Created, Deleted, Errors, New, Shown},
 };
-use crate::http::{
-    AppState, again::Again, extract::ApiPath, pages, problem::ApiError, refusals::Refused,
+use crate::{
+    http::{again::Again, extract::ApiPath, pages, refusals::Refused},
+    problem::ApiError,
+    state::AppState,
 };
 
 /// The audiences of a token that is created here.

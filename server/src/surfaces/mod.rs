@@ -10,7 +10,7 @@
 //! To add a product, add a file with its routes and its envelope, a variant of [`Dialect`], one of
 //! [`authority::Surface`], and a fixture of every format in `tests/`.
 //!
-//! [`ApiError`]: crate::http::problem::ApiError
+//! [`ApiError`]: crate::problem::ApiError
 
 mod caller;
 mod devo;
@@ -18,17 +18,15 @@ mod kriten;
 mod robust_intelligence;
 mod words;
 
-use std::{fmt, str::FromStr};
-
 use authority::Surface;
 use axum::{
     Router,
     extract::Request,
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
+    routing::get,
 };
 use http::{HeaderName, HeaderValue};
-use thiserror::Error;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::{
     OpenApi as _,
@@ -36,47 +34,16 @@ use utoipa::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::http::{
-    AppState,
-    answer::{self, RequestId},
-    body, holders, log, openapi,
+use crate::{
+    dialect::Dialect,
+    http::{answer, body, holders, log, openapi, refusals},
+    limits::{rate, strangers},
     problem::{self, Envelope},
-    rate, refusals, strangers,
+    request::id::RequestId,
+    state::AppState,
 };
 
-/// A product whose API is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    /// Devo: `/ws/accounts/{account}/credentials/tokens`.
-    Devo,
-    /// Kriten: `/api/v1/api_tokens`.
-    Kriten,
-    /// Robust Intelligence: `/v1/users/api-tokens`.
-    RobustIntelligence,
-}
-
-/// The error for a product without an adapter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("must be devo, kriten or robust-intelligence")]
-pub(crate) struct UnknownDialect;
-
 impl Dialect {
-    const ALL: [Self; 3] = [Self::Devo, Self::Kriten, Self::RobustIntelligence];
-
-    /// Returns the product's name in configuration and paths.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Devo => "devo",
-            Self::Kriten => "kriten",
-            Self::RobustIntelligence => "robust-intelligence",
-        }
-    }
-
-    /// Returns the path of its OpenAPI description.
-    pub(crate) fn document_path(self) -> String {
-        format!("/api/openapi/{self}.json")
-    }
-
     /// Returns its OpenAPI 3.1 description.
     pub(crate) fn document(self) -> OpenApi {
         let head = match self {
@@ -146,20 +113,6 @@ impl Dialect {
     }
 }
 
-impl fmt::Display for Dialect {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Dialect {
-    type Err = UnknownDialect;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|dialect| dialect.as_str() == text).ok_or(UnknownDialect)
-    }
-}
-
 /// Returns the router of the enabled surfaces. The paths of a disabled surface return 404.
 pub(crate) fn router(state: &AppState) -> Router<AppState> {
     state.config.surfaces.iter().fold(Router::new(), |router, dialect| {
@@ -181,6 +134,14 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
                 .layer(CatchPanicLayer::custom(answer::panicked))
                 .layer(from_fn(move |request, next| speak(dialect, request, next))),
         )
+    })
+}
+
+/// Returns the routes of the documents of the enabled surfaces.
+pub(crate) fn documents(enabled: &[Dialect]) -> Router<AppState> {
+    enabled.iter().fold(Router::new(), |router, dialect| {
+        let text = openapi::text(&dialect.document());
+        router.route(&dialect.document_path(), get(async move || openapi::serve(text)))
     })
 }
 

@@ -39,10 +39,10 @@ use self::{
     },
 };
 use super::{caller::by_token, words::renamed};
-use crate::http::{
-    AppState,
-    extract::{ApiJson, ApiPath, ApiQuery},
+use crate::{
+    http::extract::{ApiJson, ApiPath, ApiQuery},
     problem::ApiError,
+    state::AppState,
 };
 
 pub(super) use errors::envelope;

@@ -3,7 +3,7 @@
 use authority::ServiceError;
 use domain::problem::Problem;
 
-use crate::http::problem::ApiError;
+use crate::problem::ApiError;
 
 /// Returns the service's error with the dialect's field names.
 pub(super) fn renamed(error: ServiceError, names: &[(&str, &str)]) -> ApiError {

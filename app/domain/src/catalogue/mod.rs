@@ -10,7 +10,8 @@ mod scope_name;
 mod stored;
 mod tree;
 
-pub use scope_name::{SCOPE_MAX, ScopeName, URI_MAX};
+pub use crate::scope_pattern::URI_MAX;
+pub use scope_name::{SCOPE_MAX, ScopeName};
 pub use stored::{Audience, CatalogueChanges, ScopeEntry, ScopeUses, TokenUse};
 pub use tree::{Catalogue, CatalogueError, Risk, Scope, ScopeGroup};
 

@@ -7,13 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     names::NameError,
     parsed::parsed_string,
-    scope_pattern::{self, Steps},
+    scope_pattern::{self, Steps, URI_MAX},
 };
 
 /// The maximum length of an exact name, in bytes.
 pub const SCOPE_MAX: usize = 128;
-/// The maximum length of a URI or URI pattern, in bytes.
-pub const URI_MAX: usize = 512;
 
 /// A scope, in one of two forms:
 ///

@@ -9,6 +9,7 @@ use leptos::{
 use leptos_router::hooks::use_location;
 
 use super::{
+    draft::{Draft, Source},
     form::CreateForm,
     list::use_list_version,
     paths::Paths,
@@ -24,10 +25,7 @@ use crate::{
     },
     fns::tokens_form::{TokenForm, tokens_form},
     forms::FormState,
-    pages::{
-        overview::use_workspace_slug,
-        tokens::draft::{Draft, Source},
-    },
+    pages::workspaces::show::use_workspace_slug,
     posted::{Minted, Outcome, use_posted},
 };
 

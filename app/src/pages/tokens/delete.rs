@@ -5,15 +5,15 @@ use leptos::prelude::*;
 use super::{
     one::{back_to_list, one_token, ways},
     place::Place,
-    view::last_used,
+    show::last_used,
 };
 use crate::{
     components::{
-        confirm::Confirm,
         icon::{Glyph, Icon},
         panel::Panel,
     },
     fns::tokens_show::TokenDetail,
+    forms::confirm::Confirm,
     notice::Notice,
 };
 

@@ -5,11 +5,12 @@ use leptos::prelude::*;
 use super::{
     one::{back_to_list, one_token, ways},
     place::Place,
-    view::last_used,
+    show::last_used,
 };
 use crate::{
-    components::{confirm::Confirm, icon::Glyph, panel::Panel},
+    components::{icon::Glyph, panel::Panel},
     fns::tokens_show::TokenDetail,
+    forms::confirm::Confirm,
     notice::Notice,
 };
 

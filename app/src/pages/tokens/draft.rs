@@ -13,11 +13,11 @@ use domain::{
 };
 
 use crate::{
-    components::{
+    fns::tokens_form::TokenForm,
+    forms::{
         expiry::{Choice, preselected},
         scope_tree::model::Chosen,
     },
-    fns::tokens_form::TokenForm,
 };
 
 /// The values of the form.
@@ -181,7 +181,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        components::scope_tree::model::tests::{catalogue, chosen},
+        forms::scope_tree::model::tests::{catalogue, chosen},
         pages::tokens::tests::form,
     };
 

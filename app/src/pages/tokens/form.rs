@@ -13,13 +13,15 @@ use super::{
 };
 use crate::{
     components::{
-        expiry::{Choice, ExpiryField},
         icon::{Glyph, Icon},
         live::use_announcer,
-        scope_tree::{ScopeTree, model::Chosen},
     },
     fns::tokens_form::TokenForm,
-    forms::{EnhancedForm, Field, FieldName, FormState, FormSummary, SubmitButton, TextArea},
+    forms::{
+        EnhancedForm, Field, FieldName, FormState, FormSummary, SubmitButton, TextArea,
+        expiry::{Choice, ExpiryField},
+        scope_tree::{ScopeTree, model::Chosen},
+    },
     posted::Outcome,
 };
 

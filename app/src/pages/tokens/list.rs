@@ -20,7 +20,7 @@ use crate::{
         problem::ProblemPage,
     },
     fns::tokens_list::{TokenList, tokens_list},
-    pages::overview::use_workspace_slug,
+    pages::workspaces::show::use_workspace_slug,
     problem::ConsoleError,
 };
 

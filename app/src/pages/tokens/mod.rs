@@ -3,7 +3,7 @@
 //! - [`list`] with [`toolbar`], [`table`], [`row`], [`status`] and [`empty`]. The URL holds the
 //!   reader's place in the list: [`place`].
 //! - [`create`] with [`form`], its `fields` and its `summary`. The form's values: [`draft`].
-//! - [`view`], [`edit`], [`rotate`], [`reveal`], [`disable`] and [`delete`] are about [`one`]
+//! - [`show`], [`update`], [`rotate`], [`reveal`], [`disable`] and [`delete`] are about [`one`]
 //!   token; [`actions`] links to them. Their addresses: [`paths`].
 //!
 //! To add a panel: add a file here, an address in [`paths`], and a route in [`crate::app`].
@@ -13,7 +13,6 @@ pub mod create;
 pub mod delete;
 pub mod disable;
 pub mod draft;
-pub mod edit;
 pub mod empty;
 pub mod fields;
 pub mod form;
@@ -25,20 +24,21 @@ pub mod problem;
 pub mod reveal;
 pub mod rotate;
 pub mod row;
+pub mod show;
 pub mod status;
 pub mod summary;
 pub mod table;
 pub mod toolbar;
-pub mod view;
+pub mod update;
 
 pub use create::TokenCreatePage;
 pub use delete::TokenDeletePage;
 pub use disable::TokenDisablePage;
-pub use edit::TokenEditPage;
 pub use list::TokensPage;
 pub use reveal::TokenRevealPage;
 pub use rotate::TokenRotatePage;
-pub use view::TokenViewPage;
+pub use show::TokenViewPage;
+pub use update::TokenEditPage;
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -61,8 +61,8 @@ pub(crate) mod tests {
     use uuid::Uuid;
 
     use crate::{
-        components::scope_tree::model::tests::{catalogue, chosen},
         fns::tokens_form::TokenForm,
+        forms::scope_tree::model::tests::{catalogue, chosen},
     };
 
     fn user(number: u128, name: &str) -> UserSummary {

@@ -12,7 +12,7 @@ use crate::{
     components::flash::use_flash,
     fns::tokens_show::{TokenDetail, tokens_show},
     notice::Notice,
-    pages::overview::use_workspace_slug,
+    pages::workspaces::show::use_workspace_slug,
     posted::Outcome,
 };
 

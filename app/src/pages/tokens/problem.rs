@@ -5,7 +5,9 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
 use super::{one::use_token_id, paths::Paths, place::Place};
-use crate::{components::panel::Panel, pages::overview::use_workspace_slug, problem::ConsoleError};
+use crate::{
+    components::panel::Panel, pages::workspaces::show::use_workspace_slug, problem::ConsoleError,
+};
 
 /// The replacement for a panel whose data could not be loaded.
 #[component]

@@ -9,12 +9,12 @@ use super::{
 };
 use crate::{
     components::{
-        confirm::Confirm,
         icon::Glyph,
         panel::Panel,
         reveal::{Kind, Reveal},
     },
     fns::tokens_show::TokenDetail,
+    forms::confirm::Confirm,
     posted::{Outcome, use_posted},
 };
 

@@ -5,12 +5,12 @@ use leptos::prelude::*;
 
 use super::{draft::ranges, form::Values};
 use crate::{
-    components::{
+    fns::tokens_form::TokenForm,
+    forms::{
         expiry::{End, day, offers},
         scope_tree::model::Marking,
         summary::{Sentence, Subject, sentence},
     },
-    fns::tokens_form::TokenForm,
 };
 
 /// A description of what the token will be able to do, in words. It follows the form once

@@ -9,12 +9,14 @@ use std::{
 
 use authority::{NewAdmin, secret::Password};
 
-use super::super::{
-    Failure,
+use crate::{
+    cli::{
+        Failure,
+        session::{self, Expect},
+    },
+    config::Config,
     output::remark,
-    session::{self, Expect},
 };
-use crate::config::Config;
 
 /// The maximum number of bytes of a password. A longer file is the wrong file.
 const LONGEST: u64 = 4096;
@@ -25,8 +27,8 @@ pub(crate) struct Args {
     /// E-mail address to sign in with
     #[arg(long)]
     email: String,
-    /// Name [default: the part of the address before the @]
-    #[arg(long)]
+    // Not a documentation comment: rustdoc would read the brackets as a link.
+    #[arg(long, help = "Name [default: the part of the address before the @]")]
     name: Option<String>,
     /// A file with the password on its first line [default: read from standard input or the
     /// terminal]

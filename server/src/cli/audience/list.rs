@@ -1,10 +1,13 @@
 //! `tessera audience list`.
 
-use super::super::{
-    Failure, output,
-    session::{self, Expect},
+use crate::{
+    cli::{
+        Failure,
+        session::{self, Expect},
+    },
+    config::Config,
+    output,
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

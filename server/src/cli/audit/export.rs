@@ -2,14 +2,15 @@
 
 use authority::{EXPORT_PAGE, Format};
 
-use super::{
-    super::{
-        Failure, output,
+use super::Rows;
+use crate::{
+    cli::{
+        Failure,
         session::{self, Expect},
     },
-    Rows,
+    config::Config,
+    output,
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -1,14 +1,14 @@
 //! `tessera audit list`: lists the latest changes.
 
-use super::{
-    super::{
+use super::Rows;
+use crate::{
+    cli::{
         Failure,
-        output::{self, moment},
         session::{self, Expect},
     },
-    Rows,
+    config::Config,
+    output::{self, moment},
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

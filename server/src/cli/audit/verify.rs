@@ -6,12 +6,14 @@
 
 use authority::KnownHead;
 
-use super::super::{
-    Failure,
+use crate::{
+    cli::{
+        Failure,
+        session::{self, Expect},
+    },
+    config::Config,
     output::{self, remark},
-    session::{self, Expect},
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

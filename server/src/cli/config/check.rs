@@ -1,11 +1,13 @@
 //! `tessera config check`: prints the effective values and their sources.
 
-use super::super::{
-    Failure,
-    flags::{Flags, ServerFlags},
+use crate::{
+    cli::{
+        Failure,
+        flags::{Flags, ServerFlags},
+    },
+    config::effective,
     output,
 };
-use crate::config::effective;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -11,9 +11,10 @@ use crate::{
         values::{DatabaseUrl, is_loopback},
     },
     data_folder::MissingKeys,
+    database::{Urls, describe},
     http::proxy_hint,
     postgres::{self, Embedded},
-    runtime::{self, Urls, describe},
+    runtime,
 };
 
 /// With a larger clock difference, tokens become valid and expire at other times than people

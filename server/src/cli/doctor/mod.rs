@@ -8,8 +8,11 @@ mod people;
 
 use serde::Serialize;
 
-use super::{Failure, flags::ServerFlags, output};
-use crate::config::{Config, ConfigError};
+use super::{Failure, flags::ServerFlags};
+use crate::{
+    config::{Config, ConfigError},
+    output,
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -4,7 +4,7 @@
 use authority::{AddressConflict, Authority, DoubtfulPassword, ExposedToken, PasswordDoubt};
 
 use super::Finding;
-use crate::runtime::{self, describe};
+use crate::{database::describe, runtime};
 
 /// Reports passwords that other people may know, one line per user who needs a new link.
 pub(super) async fn passwords(authority: &Authority) -> Vec<Finding> {

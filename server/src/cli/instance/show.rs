@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use domain::replica::Replica;
 
-use super::super::{
-    Failure, output,
-    session::{self, Expect},
+use crate::{
+    cli::{
+        Failure,
+        session::{self, Expect},
+    },
+    config::Config,
+    output,
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

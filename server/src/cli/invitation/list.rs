@@ -2,14 +2,16 @@
 
 use domain::{names::Slug, workspace::Invitation};
 
-use super::super::{
-    Failure,
-    member::grants,
+use crate::{
+    cli::{
+        Failure,
+        member::grants,
+        session::{self, Expect},
+        slug,
+    },
+    config::Config,
     output,
-    session::{self, Expect},
-    slug,
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -2,13 +2,15 @@
 
 use domain::{ids::InvitationId, names::Slug};
 
-use super::super::{
-    Failure,
+use crate::{
+    cli::{
+        Failure,
+        session::{self, Expect},
+        slug,
+    },
+    config::Config,
     output::remark,
-    session::{self, Expect},
-    slug,
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -3,16 +3,16 @@
 use authority::{Added, NewMember};
 use domain::{names::Slug, roles::WorkspaceRole};
 
-use super::{
-    super::{
+use super::grants;
+use crate::{
+    cli::{
         Failure,
-        output::{self, remark},
         session::{self, Expect},
         slug,
     },
-    grants,
+    config::Config,
+    output::{self, remark},
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -4,16 +4,16 @@ use authority::{GrantsChange, KnownSecrets, MemberChange};
 use domain::{names::Slug, roles::WorkspaceRole, workspace::Member};
 use serde::Serialize;
 
-use super::{
-    super::{
+use super::{find, grants};
+use crate::{
+    cli::{
         Failure,
-        output::{self, remark},
         session::{self, Expect},
         slug,
     },
-    find, grants,
+    config::Config,
+    output::{self, remark},
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]

@@ -2,15 +2,16 @@
 
 use domain::names::Slug;
 
-use super::{
-    super::{
-        Failure, output,
+use super::grants;
+use crate::{
+    cli::{
+        Failure,
         session::{self, Expect},
         slug,
     },
-    grants,
+    config::Config,
+    output,
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -4,16 +4,16 @@ use authority::KnownSecrets;
 use domain::names::Slug;
 use serde_json::json;
 
-use super::{
-    super::{
+use super::find;
+use crate::{
+    cli::{
         Failure,
-        output::{self, remark, tokens},
         session::{self, Expect},
         slug,
     },
-    find,
+    config::Config,
+    output::{self, remark, tokens},
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use domain::policy_view::{Misfit, PolicyPreview};
 
-use super::{super::output::plain, rule::value_of};
+use super::rule::value_of;
+use crate::output::plain;
 
 /// Formats the preview as text of several lines.
 pub(in crate::cli) fn preview_text(preview: &PolicyPreview) -> String {

@@ -2,17 +2,16 @@
 
 use domain::names::Slug;
 
-use super::{
-    super::{
+use super::{level, preview_text, rule::Assignment};
+use crate::{
+    cli::{
         Failure,
-        output::{self, remark},
         session::{self, Expect},
         slug,
     },
-    level, preview_text,
-    rule::Assignment,
+    config::Config,
+    output::{self, remark},
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -2,16 +2,16 @@
 
 use domain::{names::Slug, policy_view::Rule};
 
-use super::{
-    super::{
-        Failure, output,
+use super::{level, rule::value_of};
+use crate::{
+    cli::{
+        Failure,
         session::{self, Expect},
         slug,
     },
-    level,
-    rule::value_of,
+    config::Config,
+    output,
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -4,13 +4,15 @@
 use authority::PolicyLevel;
 use domain::{names::Slug, preset::Preset};
 
-use super::super::{
-    Failure, ask,
+use crate::{
+    cli::{
+        Failure, ask,
+        policy::{level, preview_text},
+        session::{self, Expect},
+    },
+    config::Config,
     output::{self, remark},
-    policy::{level, preview_text},
-    session::{self, Expect},
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

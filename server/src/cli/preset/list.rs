@@ -3,7 +3,7 @@
 use domain::preset::Preset;
 use serde_json::{Value, json};
 
-use super::super::{Failure, output};
+use crate::{cli::Failure, output};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

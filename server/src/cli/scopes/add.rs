@@ -4,12 +4,14 @@ use authority::NewScope;
 use clap::ValueEnum;
 use domain::{catalogue::Risk, names::AudienceSlug};
 
-use super::super::{
-    Failure,
+use crate::{
+    cli::{
+        Failure,
+        session::{self, Expect},
+    },
+    config::Config,
     output::{self, remark},
-    session::{self, Expect},
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -5,12 +5,14 @@ use std::{fs, io::Read as _, path::Path};
 use authority::LoadOptions;
 use domain::catalogue::{Catalogue, CatalogueChanges, ScopeUses};
 
-use super::super::{
-    Failure,
+use crate::{
+    cli::{
+        Failure,
+        session::{self, Expect},
+    },
+    config::Config,
     output::{self, remark},
-    session::{self, Expect},
 };
-use crate::config::Config;
 
 /// The options for loading a catalogue, the same for every source.
 #[derive(Clone, Copy, Debug, clap::Args)]

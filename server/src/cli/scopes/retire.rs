@@ -2,15 +2,15 @@
 
 use domain::{catalogue::ScopeName, names::AudienceSlug};
 
-use super::{
-    super::{
+use super::changes;
+use crate::{
+    cli::{
         Failure,
-        output::{self, remark},
         session::{self, Expect},
     },
-    changes,
+    config::Config,
+    output::{self, remark},
 };
-use crate::config::Config;
 
 /// Arguments of `tessera scopes retire`.
 #[derive(Debug, clap::Args)]

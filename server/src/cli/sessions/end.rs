@@ -2,12 +2,14 @@
 
 use domain::ids::SessionId;
 
-use super::super::{
-    Failure,
+use crate::{
+    cli::{
+        Failure,
+        session::{self, Expect},
+    },
+    config::Config,
     output::remark,
-    session::{self, Expect},
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]

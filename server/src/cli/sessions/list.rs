@@ -2,11 +2,14 @@
 
 use domain::session::{SESSIONS_LIMIT_MAX, Session, SessionQuery};
 
-use super::super::{
-    Failure, output,
-    session::{self, Expect},
+use crate::{
+    cli::{
+        Failure,
+        session::{self, Expect},
+    },
+    config::Config,
+    output,
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

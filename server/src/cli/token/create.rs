@@ -4,15 +4,15 @@
 use authority::TokenDraft;
 use domain::{expiry, names::Slug, rate_limit::RateLimit};
 
-use super::{
-    super::{
+use super::{moment, pairs, shown, slug, tag};
+use crate::{
+    cli::{
         Failure,
-        output::{self, remark},
         session::{self, Expect},
     },
-    moment, pairs, shown, slug, tag,
+    config::Config,
+    output::{self, remark},
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -6,14 +6,15 @@ use domain::{
     token_query::{LIMIT_MAX, TokenQuery, TokenSort},
 };
 
-use super::{
-    super::{
-        Failure, output,
+use super::slug;
+use crate::{
+    cli::{
+        Failure,
         session::{self, Expect},
     },
-    slug,
+    config::Config,
+    output,
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

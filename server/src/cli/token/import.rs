@@ -8,15 +8,15 @@ use std::{
 use authority::Format;
 use domain::names::Slug;
 
-use super::{
-    super::{
+use super::slug;
+use crate::{
+    cli::{
         Failure,
-        output::{self, remark},
         session::{self, Expect},
     },
-    slug,
+    config::Config,
+    output::{self, remark},
 };
-use crate::config::Config;
 
 /// The maximum size of the file, which is more than enough for the maximum number of rows.
 const FILE_MAX: u64 = 16 * 1024 * 1024;

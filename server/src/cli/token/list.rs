@@ -8,14 +8,15 @@ use domain::{
 };
 use time::OffsetDateTime;
 
-use super::{
-    super::{
-        Failure, output,
+use super::{moment, slug};
+use crate::{
+    cli::{
+        Failure,
         session::{self, Expect},
     },
-    moment, slug,
+    config::Config,
+    output,
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -20,12 +20,11 @@ use std::collections::BTreeMap;
 use clap::Subcommand;
 use domain::{held::split_pair, ids::TokenId, token::Token};
 
-use super::{
-    Failure,
+use super::{Failure, slug};
+use crate::{
+    config::Config,
     output::{self, moment},
-    slug,
 };
-use crate::config::Config;
 
 /// The commands.
 #[derive(Debug, Subcommand)]

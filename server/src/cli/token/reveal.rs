@@ -2,15 +2,15 @@
 
 use domain::ids::TokenId;
 
-use super::{
-    super::{
+use super::id;
+use crate::{
+    cli::{
         Failure,
-        output::{self, remark},
         session::{self, Expect},
     },
-    id,
+    config::Config,
+    output::{self, remark},
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -4,15 +4,15 @@
 use authority::RotationDraft;
 use domain::{expiry, ids::TokenId};
 
-use super::{
-    super::{
+use super::{id, moment, seconds, shown};
+use crate::{
+    cli::{
         Failure,
-        output::{self, remark},
         session::{self, Expect},
     },
-    id, moment, seconds, shown,
+    config::Config,
+    output::{self, remark},
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

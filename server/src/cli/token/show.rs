@@ -5,14 +5,15 @@ use domain::{
     token::{Stop, Token},
 };
 
-use super::{
-    super::{
-        Failure, output,
+use super::{id, moment};
+use crate::{
+    cli::{
+        Failure,
         session::{self, Expect},
     },
-    id, moment,
+    config::Config,
+    output,
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

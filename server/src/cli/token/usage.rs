@@ -6,15 +6,15 @@ use domain::{
 };
 use time::Duration;
 
-use super::{
-    super::{
+use super::{id, moment};
+use crate::{
+    cli::{
         Failure,
-        output::{self, remark},
         session::{self, Expect},
     },
-    id, moment,
+    config::Config,
+    output::{self, remark},
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

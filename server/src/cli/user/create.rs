@@ -9,12 +9,15 @@ use domain::{
 };
 use serde::Serialize;
 
-use super::super::{
-    Failure, admin,
+use crate::{
+    cli::{
+        Failure, admin,
+        session::{self, Expect},
+    },
+    config::Config,
+    http::password_link,
     output::{self, remark},
-    session::{self, Expect},
 };
-use crate::{config::Config, http::password_link};
 
 /// Arguments. They don't include the password, because other users can see a command line.
 #[derive(Debug, clap::Args)]
@@ -22,8 +25,8 @@ pub(crate) struct Args {
     /// E-mail address
     #[arg(long)]
     email: String,
-    /// Name [default: the part of the address before the @]
-    #[arg(long)]
+    // Not a documentation comment: rustdoc would read the brackets as a link.
+    #[arg(long, help = "Name [default: the part of the address before the @]")]
     name: Option<String>,
     /// Role on the whole instance: owner, admin, auditor or member
     #[arg(long, default_value = "member")]

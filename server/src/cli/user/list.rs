@@ -2,11 +2,14 @@
 
 use domain::user::{USERS_LIMIT_MAX, User, UserQuery};
 
-use super::super::{
-    Failure, output,
-    session::{self, Expect},
+use crate::{
+    cli::{
+        Failure,
+        session::{self, Expect},
+    },
+    config::Config,
+    output,
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

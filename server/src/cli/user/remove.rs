@@ -2,15 +2,15 @@
 
 use serde_json::json;
 
-use super::{
-    super::{
+use super::{Known, ended};
+use crate::{
+    cli::{
         Failure,
-        output::{self, remark},
         session::{self, Expect},
     },
-    Known, ended,
+    config::Config,
+    output::{self, remark},
 };
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

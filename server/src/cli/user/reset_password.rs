@@ -3,12 +3,15 @@
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
-use super::super::{
-    Failure,
+use crate::{
+    cli::{
+        Failure,
+        session::{self, Expect},
+    },
+    config::Config,
+    http::password_link,
     output::{self, remark},
-    session::{self, Expect},
 };
-use crate::{config::Config, http::password_link};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

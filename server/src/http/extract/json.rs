@@ -6,8 +6,8 @@ use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 
 use super::wording;
-use crate::http::{
-    body::{self, Readers},
+use crate::{
+    http::body::{self, Readers},
     problem::ApiError,
 };
 

@@ -5,7 +5,7 @@ use domain::problem::ProblemCode;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use crate::http::problem::ApiError;
+use crate::problem::ApiError;
 
 /// The variable parts of the path. A text that cannot be an ID or a slug names nothing: 404.
 pub(crate) struct ApiPath<T>(pub(crate) T);

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
 use super::wording;
-use crate::http::problem::ApiError;
+use crate::problem::ApiError;
 
 /// The query, of exactly this shape. An empty text counts as absent; an empty number is invalid.
 ///

@@ -7,7 +7,7 @@ use domain::{
 use http::StatusCode;
 use url::form_urlencoded;
 
-use crate::http::problem::ApiError;
+use crate::problem::ApiError;
 
 /// The requirements of a gateway.
 #[derive(Debug)]

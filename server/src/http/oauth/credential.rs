@@ -6,7 +6,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::problem::ProblemCode;
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::http::{AppState, caller::authenticate, credentials::presented, problem::ApiError};
+use crate::{
+    http::caller::authenticate, problem::ApiError, request::credentials::presented, state::AppState,
+};
 
 /// Returns the token that authenticates the caller, or `None`. A user name without a password,
 /// which clients without a secret send, does not count as a credential.

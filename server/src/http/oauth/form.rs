@@ -6,8 +6,8 @@ use http::{HeaderMap, header};
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
-use crate::http::{
-    body::{self, Readers},
+use crate::{
+    http::body::{self, Readers},
     problem::ApiError,
 };
 

@@ -20,14 +20,16 @@ use super::{
     credential::{caller, credential},
     form::{FormBody, TokenForm},
 };
-use crate::http::{
-    AppState,
-    again::Again,
-    body,
-    caller::anonymous,
+use crate::{
+    http::{
+        again::Again,
+        body,
+        caller::anonymous,
+        refusals::Asker,
+        rest::schema::{granted, grants_schema, names},
+    },
     problem::ApiError,
-    refusals::Asker,
-    rest::schema::{granted, grants_schema, names},
+    state::AppState,
 };
 
 /// An active token.

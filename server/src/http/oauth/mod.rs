@@ -28,10 +28,11 @@ use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    AppState, answer, body, holders, log,
+use super::{answer, body, holders, log, refusals};
+use crate::{
+    limits::{rate, strangers},
     problem::{self, Envelope},
-    rate, refusals, strangers,
+    state::AppState,
 };
 
 /// Returns the operations, for the OpenAPI document.

@@ -12,8 +12,11 @@ use super::{
     credential::{caller, credential},
     form::{FormBody, TokenForm},
 };
-use crate::http::{
-    AppState, caller::anonymous, origin::check_sender, problem::ApiError, refusals::Asker,
+use crate::{
+    http::{caller::anonymous, refusals::Asker},
+    problem::ApiError,
+    request::origin::check_sender,
+    state::AppState,
 };
 
 /// A request's credential, with its context and extensions, before the credential is checked.
@@ -31,7 +34,7 @@ impl FromRequestParts<AppState> for Revoker {
         state: &AppState,
     ) -> Result<Self, Self::Rejection> {
         let context = anonymous(parts, state, Surface::OAuth2).await;
-        check_sender(state, parts)?;
+        check_sender(&state.hosts, &state.origins, parts)?;
         let credential = credential(&parts.headers).map_err(ApiError::or_basic)?;
         Ok(Self { context, credential, extensions: parts.extensions.clone() })
     }

@@ -5,7 +5,7 @@ use axum::response::Response;
 use domain::problem::FieldError;
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::http::{pages, problem::ApiError};
+use crate::{http::pages, problem::ApiError};
 
 /// Returns the file format that the caller wants, or `None` for pages of JSON. The query takes
 /// precedence over the header.

@@ -9,7 +9,7 @@ use time::{
     OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description,
 };
 
-use crate::http::problem::ApiError;
+use crate::problem::ApiError;
 
 const FORM: &[BorrowedFormatItem<'static>] = format_description!(
     version = 2,

@@ -3,9 +3,11 @@
 use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
 
-use crate::http::{
-    body::{self, Readers},
-    extract::parse_json,
+use crate::{
+    http::{
+        body::{self, Readers},
+        extract::parse_json,
+    },
     problem::ApiError,
 };
 

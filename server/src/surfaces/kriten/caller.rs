@@ -5,14 +5,11 @@ use axum::extract::FromRequestParts;
 use domain::{decision::DecisionCode, ids::SessionId, problem::ProblemCode};
 use http::request::Parts;
 
-use crate::http::{
-    AppState,
-    again::Again,
-    body,
-    caller::anonymous,
-    credentials::{Credential, CredentialError, presented_or_session},
+use crate::{
+    http::{again::Again, body, caller::anonymous, refusals::Asker},
     problem::ApiError,
-    refusals::Asker,
+    request::credentials::{Credential, CredentialError, presented_or_session},
+    state::AppState,
 };
 
 /// The context of the operation. Unauthenticated callers are refused at once, before anything in

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{body::JsonBody, shapes::Errors};
-use crate::http::{
-    AppState,
-    caller::anonymous,
-    client_ip::{peer, untrusted_proxy},
-    origin::check_sender,
+use crate::{
+    http::{caller::anonymous, proxy_hint},
     problem::ApiError,
-    proxy_hint,
+    request::{
+        client_ip::{peer, untrusted_proxy},
+        origin::check_sender,
+    },
+    state::AppState,
 };
 
 /// The only provider of people: Tessera's own accounts.
@@ -64,7 +65,7 @@ pub(super) async fn login(
     mut parts: Parts,
     body: Result<JsonBody<Credentials>, ApiError>,
 ) -> Result<Json<LoginToken>, ApiError> {
-    check_sender(&state, &parts)?;
+    check_sender(&state.hosts, &state.origins, &parts)?;
     check_kind(&parts.headers)?;
     let JsonBody(credentials) = body.map_err(|error| match error.code() {
         ProblemCode::MalformedRequest | ProblemCode::ValidationFailed => {

@@ -12,7 +12,7 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-use crate::http::problem::ApiError;
+use crate::problem::ApiError;
 
 /// Go's zero time, which means no expiry.
 const NEVER: OffsetDateTime = datetime!(0001-01-01 00:00 UTC);

@@ -11,19 +11,19 @@ use http::header;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    super::tagged::Tagged,
-    super::{
-        errors::ChangeErrors,
-        schema::{AudienceText, ChangesBody, RiskBody, ScopeText},
+use crate::{
+    http::{
+        body::{self, Readers},
+        caller::Caller,
+        extract::{ApiJson, ApiPath, ApiQuery, IfMatch, IfMatchHeader},
+        rest::{
+            errors::ChangeErrors,
+            schema::{AudienceText, ChangesBody, RiskBody, ScopeText},
+            tagged::Tagged,
+        },
     },
-};
-use crate::http::{
-    AppState,
-    body::{self, Readers},
-    caller::Caller,
-    extract::{ApiJson, ApiPath, ApiQuery, IfMatch, IfMatchHeader},
     problem::ApiError,
+    state::AppState,
 };
 
 /// How a catalogue is loaded.

@@ -1,0 +1,5 @@
+//! The running instance.
+
+pub mod show;
+
+pub use show::InstancePage;

@@ -1,0 +1,5 @@
+//! Sessions.
+
+pub mod sign_in;
+
+pub use sign_in::SignInPage;

@@ -1,0 +1,5 @@
+//! Setting the instance up.
+
+pub mod complete;
+
+pub use complete::SetupPage;
