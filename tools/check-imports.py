@@ -11,6 +11,8 @@ import each other in a circle, unless the crate has `cycles = true`. Each line o
         Move what both modules need into a layer below, or pass it in from above.
     server/src/a.rs:3: a imports b, which leads back to a
         The same. Each import of the circle has such a line.
+    server/src/a.rs:7: Tenant::authorised( may be used in access only
+        A rule in the crate's `only` table: the text, and the modules that may contain it.
     server: new_module is in no layer (name it in layers.toml)
 
 An import is a path that begins with `crate::`, or with enough `super::` to reach another top-level
@@ -113,6 +115,11 @@ def check(name, crate, root=ROOT):
             mistakes.append(f"{file}:{line}: {a} imports {b}, which is in a layer above")
         elif layer.get(a) == layer.get(b) and not crate.get("cycles") and a in beside[b]:
             mistakes.append(f"{file}:{line}: {a} imports {b}, which leads back to {a}")
+    for text, allowed in crate.get("only", {}).items():
+        for path, own, code in codes:
+            if own and own[0] not in allowed and text in code:
+                line = code.count("\n", 0, code.index(text)) + 1
+                mistakes.append(f"{path.relative_to(root).as_posix()}:{line}: {text} may be used in {', '.join(allowed)} only")
     return mistakes, len(found)
 
 
@@ -137,6 +144,8 @@ def self_test():
         assert of(["d"], ["c"], ["a", "b"]) == [f"src/{a}.rs:1: {a} imports {b}, which leads back to {a}" for a, b in ("ab", "ba")]
         assert of(["c"], ["a"], ["b"], ["d"]) == [above("b.rs:1", "b", "a"), *(above(f"d/e.rs:{n}", "d", m) for n, m in ((2, "a"), (2, "c"), (3, "b")))]
         assert of(["d"], ["b", "a"], ["c"], cycles=True) == [above("c/mod.rs:3", "c", "b")]
+        assert of(["d", "c", "a", "b"], cycles=True, only={"a::f": ["b"], "fn f": ["a", "b"]}) == []
+        assert of(["d", "c", "a", "b"], cycles=True, only={"fn f": ["a"]}) == ["src/b.rs:1: fn f may be used in a only"]
         assert of(["d", "e"], ["c"], ["a"]) == ["t: b is in no layer (name it in layers.toml)", "t: e is in layers.toml only"]
 
 
