@@ -35,6 +35,8 @@ mod console;
 mod data_folder;
 mod database;
 mod dialect;
+#[cfg(test)]
+mod documents;
 mod http;
 mod limits;
 mod metrics;

@@ -3,7 +3,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::kernel::Facts;
 use domain::decision::DecisionCode;
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
@@ -12,13 +11,22 @@ use crate::{
     ServiceError,
     facts::{
         Presenter,
-        cache::{Found, Key},
+        cache::{self, Key},
         load,
     },
-    kernel::Known,
+    kernel::{Facts, Known},
     state::Inner,
     store::StoreError,
 };
+
+/// The result of a lookup.
+#[derive(Clone, Debug)]
+pub(crate) enum Lookup {
+    /// The facts of a token.
+    Facts(Looked),
+    /// The text is not a token, or the token was not found: the code of the answer.
+    Nothing(DecisionCode),
+}
 
 /// Facts, and how current they are.
 #[derive(Clone, Debug)]
@@ -39,10 +47,10 @@ impl Inner {
         &self,
         presented: &str,
         from: Presenter,
-    ) -> Result<Result<Looked, DecisionCode>, ServiceError> {
+    ) -> Result<Lookup, ServiceError> {
         let otherwise = code_of_unknown(presented);
         if otherwise == DecisionCode::Malformed && !self.may_be_imported(presented) {
-            return Ok(Err(otherwise));
+            return Ok(Lookup::Nothing(otherwise));
         }
         let (cache, key) = (&self.cache, key(presented));
         if !self.has_lease() {
@@ -54,15 +62,15 @@ impl Inner {
             if self.replica.is_failing()
                 && let Some(stale) = self.stale(&key)
             {
-                return Ok(Ok(stale));
+                return Ok(Lookup::Facts(stale));
             }
             if let Err(error) = self.lease().await {
-                return self.stale(&key).map(Ok).ok_or(error);
+                return self.stale(&key).map(Lookup::Facts).ok_or(error);
             }
         }
         if let Some(known) = cache.get(&key) {
             self.counters.cache_hit();
-            return Ok(Ok(known.into()));
+            return Ok(Lookup::Facts(known.into()));
         }
         self.counters.cache_miss();
         self.follower_first().await?;
@@ -72,21 +80,21 @@ impl Inner {
         let found = timeout(load::PATIENCE, cache.find(&key, now)).await;
         let found = found.map_err(|_| StoreError::away("timed out waiting for the database"))?;
         Ok(match found {
-            Found::Known(known) => Ok(known.into()),
-            Found::Nothing => {
+            cache::Found::Known(known) => Lookup::Facts(known.into()),
+            cache::Found::Nothing => {
                 // Counted like a token that the verifier may not see: the two cases must not be
                 // distinguishable.
                 if from.is_of_verifiers() {
                     self.count_guess(presented, from)?;
                 }
-                Err(otherwise)
+                Lookup::Nothing(otherwise)
             }
-            Found::Vacant(vacancy) => {
+            cache::Found::Vacant(vacancy) => {
                 if let Some(facts) = self.load(presented, from, true).await? {
-                    Ok(vacancy.fill(facts).into())
+                    Lookup::Facts(vacancy.fill(facts).into())
                 } else {
                     vacancy.nothing(now);
-                    Err(otherwise)
+                    Lookup::Nothing(otherwise)
                 }
             }
         })
@@ -124,11 +132,13 @@ impl Inner {
         from: Presenter,
         key: &Key,
         otherwise: DecisionCode,
-    ) -> Result<Result<Looked, DecisionCode>, ServiceError> {
+    ) -> Result<Lookup, ServiceError> {
         match self.load(presented, from, false).await {
-            Ok(Some(facts)) => Ok(Ok(Arc::new(Known::new(facts)).into())),
-            Ok(None) => Ok(Err(otherwise)),
-            Err(error @ ServiceError::Unavailable(_)) => self.stale(key).map(Ok).ok_or(error),
+            Ok(Some(facts)) => Ok(Lookup::Facts(Arc::new(Known::new(facts)).into())),
+            Ok(None) => Ok(Lookup::Nothing(otherwise)),
+            Err(error @ ServiceError::Unavailable(_)) => {
+                self.stale(key).map(Lookup::Facts).ok_or(error)
+            }
             Err(error) => Err(error),
         }
     }

@@ -30,14 +30,13 @@ use futures::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header, request::Parts};
 use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::{Body as _, Incoming};
-use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::{sync::Semaphore, time::timeout};
 use uuid::{Builder, Uuid, fmt::Hyphenated};
 
 use super::{
     forward,
-    rest::{VERIFY_PATH, schema::VerificationBody},
+    rest::{VERIFY_PATH, schema::VerificationBody, verification},
 };
 use crate::{
     limits::unread::is_piece,
@@ -71,20 +70,8 @@ static WAITING: Semaphore = Semaphore::const_new(256);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// A verification request in the form that [`super::rest`] reads, without copies of its texts.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Question<'a> {
-    token: &'a str,
-    #[serde(default)]
-    audience: Option<&'a str>,
-    #[serde(default, borrow)]
-    scopes: Vec<&'a str>,
-    #[serde(default)]
-    ip: Option<&'a str>,
-    #[serde(default)]
-    workspace: Option<&'a str>,
-}
+/// A verification request without copies of its texts.
+type Question<'a> = verification::Question<&'a str>;
 
 /// The parts of [`VerificationBody`]'s JSON for a valid token, around its ID and its expiry.
 const BEFORE_ID: &[u8] = br#"{"valid":true,"code":"VALID","token_id":""#;

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{life::Life, signals::Drain, told::Told};
+use super::{life::Life, refusals::WithReasons, signals::Drain};
 use crate::http::remembered::Answer;
 
 /// The bytes buffered of a request's head, and of a response before it is sent.
@@ -44,13 +44,13 @@ pub(super) async fn serve<S, F>(
             Ok::<_, Infallible>(answer)
         }
     });
-    let io = TokioIo::new(Told::new(stream, Arc::clone(&life)));
+    let io = TokioIo::new(WithReasons::new(stream, Arc::clone(&life)));
     let mut connection =
         pin!(http1::Builder::new().max_buf_size(BUFFER).serve_connection(io, service));
     let draining = drain.clone();
     let mut drained = pin!(drain.begun());
     let mut look = pin!(sleep(rest / LOOKS));
-    let (mut is_watched, mut is_told) = (false, false);
+    let (mut is_watched, mut is_closing) = (false, false);
     let (mut seen, mut quiet) = (0, 0);
     poll_fn(|context| {
         // Polled only once: both keep waking this task, because the task never changes.
@@ -59,8 +59,8 @@ pub(super) async fn serve<S, F>(
             let _ = drained.as_mut().poll(context);
             let _ = look.as_mut().poll(context);
         }
-        if !is_told && draining.has_begun() {
-            is_told = true;
+        if !is_closing && draining.has_begun() {
+            is_closing = true;
             connection.as_mut().graceful_shutdown();
         }
         if look.is_elapsed() {

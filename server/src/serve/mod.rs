@@ -18,10 +18,10 @@ mod life;
 mod managing;
 mod places;
 mod preface;
+mod refusals;
 mod signals;
 mod startup;
 mod streams;
-mod told;
 mod unix;
 mod unsent;
 

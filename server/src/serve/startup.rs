@@ -86,7 +86,7 @@ pub(super) async fn bring_up(
         .as_ref()
         .map_or_else(|| "the data folder".to_owned(), DatabaseUrl::place);
     let mut pause = FIRST_PAUSE;
-    let mut told = false;
+    let mut warned = false;
     loop {
         let attempt = async {
             runtime::settle(authority, urls, keys, config).await?;
@@ -111,12 +111,12 @@ pub(super) async fn bring_up(
             }
             Err(StartError::Service(error @ ServiceError::Unavailable(_))) => {
                 tracing::error!(database = %place, cause = %describe(&error), "waiting for the database");
-                if !told {
+                if !warned {
                     let _ = output::line(&format!(
                         "Waiting for the database {place}: it cannot be reached; retrying until it \
                          can"
                     ));
-                    told = true;
+                    warned = true;
                 }
             }
             Err(error) => return Err(error),

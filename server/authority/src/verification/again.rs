@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::kernel::Facts;
-use domain::decision::{DecisionCode, Demand};
-
 use crate::{
-    Actor, OpContext, ServiceError, facts::Presenter, kernel::Known, verification::Verification,
+    Actor, OpContext, ServiceError,
+    facts::Presenter,
+    kernel::{Facts, Known},
+    lookup::Lookup,
+    verification::Verification,
 };
+use domain::decision::{DecisionCode, Demand};
 
 impl Verification<'_> {
     /// Authenticates a caller again during a long response. Takes nothing from the token's rate
@@ -23,7 +25,9 @@ impl Verification<'_> {
     ) -> Result<Actor, ServiceError> {
         let demand = Demand { ip: ctx.client_ip, ..Demand::default() };
         match self.inner.look_up(presented, Presenter::at(ctx.client_ip)).await? {
-            Ok(looked) if looked.known.decide(&demand, ctx.now) == DecisionCode::Valid => {
+            Lookup::Facts(looked)
+                if looked.known.decide(&demand, ctx.now) == DecisionCode::Valid =>
+            {
                 Ok(Actor::Token(looked.known))
             }
             _ => Err(ServiceError::Unauthenticated),
@@ -37,7 +41,9 @@ impl Verification<'_> {
         ctx: &OpContext,
         presented: &str,
     ) -> Result<Option<Arc<Known>>, ServiceError> {
-        let Ok(looked) = self.inner.look_up(presented, Presenter::at(ctx.client_ip)).await? else {
+        let Lookup::Facts(looked) =
+            self.inner.look_up(presented, Presenter::at(ctx.client_ip)).await?
+        else {
             return Ok(None);
         };
         let known = looked.known;

@@ -5,6 +5,7 @@ use domain::decision::Demand;
 use crate::{
     OpContext, ServiceError,
     facts::Presenter,
+    lookup::Lookup,
     verification::{Decision, Verification},
 };
 
@@ -30,8 +31,8 @@ impl Verification<'_> {
         demand: &Demand,
     ) -> Result<Decision, ServiceError> {
         let looked = match self.inner.look_up(presented, Presenter::at(ctx.client_ip)).await? {
-            Ok(looked) => looked,
-            Err(code) => return Ok(Decision::without_facts(code)),
+            Lookup::Facts(looked) => looked,
+            Lookup::Nothing(code) => return Ok(Decision::without_facts(code)),
         };
         self.answer(ctx, looked, demand, ctx.user_agent.as_deref()).await
     }

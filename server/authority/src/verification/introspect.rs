@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use domain::decision::{DecisionCode, Demand};
 
-use crate::{OpContext, ServiceError, facts::Presenter, kernel::Known, verification::Verification};
+use crate::{
+    OpContext, ServiceError, facts::Presenter, kernel::Known, lookup::Lookup,
+    verification::Verification,
+};
 
 /// The facts of an active token.
 #[derive(Debug)]
@@ -34,7 +37,9 @@ impl Verification<'_> {
     ) -> Result<Option<Introspected>, ServiceError> {
         self.may_verify(ctx).await?;
         let from = Presenter::asked_by(ctx, None);
-        let Ok(looked) = self.inner.look_up(presented, from).await? else { return Ok(None) };
+        let Lookup::Facts(looked) = self.inner.look_up(presented, from).await? else {
+            return Ok(None);
+        };
         let (facts, stale) = (looked.known, looked.stale);
         if !self.may_verify_token(ctx, &facts).await? {
             return self.inner.as_unknown(presented, from).map(|_| None);

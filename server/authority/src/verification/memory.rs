@@ -5,19 +5,17 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
-use crate::kernel::{Facts, Verifies};
+use crate::{
+    facts::{Presenter, RateState, cache::Key},
+    kernel::{Facts, Known, Use, Verifies},
+    lookup::{Lookup, key},
+    verification::{Verification, verifies},
+};
 use domain::{
     decision::{DecisionCode, Demand},
     ids::WorkspaceId,
 };
 use time::OffsetDateTime;
-
-use crate::{
-    facts::{Presenter, RateState, cache::Key},
-    kernel::{Known, Use},
-    lookup::key,
-    verification::{Verification, verifies},
-};
 
 /// Facts that were in memory a moment ago.
 #[derive(Debug)]
@@ -96,7 +94,7 @@ impl Verification<'_> {
         may_call(&caller.known, ip, self.inner.clock.now())
             && self.has_lease()
             && self.inner.cache.get(&key(presented)).is_none()
-            && matches!(self.inner.look_up(presented, from).await, Ok(Ok(_)))
+            && matches!(self.inner.look_up(presented, from).await, Ok(Lookup::Facts(_)))
     }
 
     /// Does the same as [`Self::decide`] if memory is enough to answer.

@@ -1,18 +1,17 @@
 //! Verifies another party's token for a gateway or a service.
 
-use crate::kernel::{Facts, Verifies};
+use crate::{
+    OpContext, ServiceError, access,
+    facts::Presenter,
+    kernel::{Actor, Facts, Verifies},
+    lookup::Lookup,
+    store::workspaces,
+    verification::{Decision, Verification, verifies},
+};
 use domain::{
     access::{Permission, Permissions},
     decision::Demand,
     names::Slug,
-};
-
-use crate::{
-    OpContext, ServiceError, access,
-    facts::Presenter,
-    kernel::Actor,
-    store::workspaces,
-    verification::{Decision, Verification, verifies},
 };
 
 impl Verification<'_> {
@@ -44,8 +43,8 @@ impl Verification<'_> {
     ) -> Result<Decision, ServiceError> {
         let from = Presenter::asked_by(ctx, demand.ip);
         let looked = match self.inner.look_up(presented, from).await? {
-            Ok(looked) => looked,
-            Err(code) => return Ok(Decision::without_facts(code)),
+            Lookup::Facts(looked) => looked,
+            Lookup::Nothing(code) => return Ok(Decision::without_facts(code)),
         };
         if !self.may_verify_token(ctx, &looked.known).await? {
             return self.inner.as_unknown(presented, from).map(Decision::without_facts);

@@ -2,20 +2,19 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use crate::kernel::STEPS_MAX;
+use crate::{
+    OpContext, Pace, ServiceError,
+    facts::Presenter,
+    kernel::STEPS_MAX,
+    lookup::{Looked, Lookup},
+    verification::{Decision, Verification},
+};
 use domain::{
     decision::{DecisionCode, Demand},
     ids::WorkspaceId,
     scope_pattern::Steps,
 };
 use futures::future::join_all;
-
-use crate::{
-    OpContext, Pace, ServiceError,
-    facts::Presenter,
-    lookup::Looked,
-    verification::{Decision, Verification},
-};
 
 /// Most questions in one request.
 pub const QUESTIONS_MAX: usize = 100;
@@ -50,10 +49,9 @@ impl Verification<'_> {
         let mut judged = Vec::with_capacity(questions.len());
         let mut bytes = 0;
         for ((text, demand), found) in questions.iter().zip(found) {
-            let found = unless_too_many(found)?.and_then(|found| found);
-            let looked = match found {
-                Ok(looked) => looked,
-                Err(code) => {
+            let looked = match unless_too_many(found, Lookup::Nothing)? {
+                Lookup::Facts(looked) => looked,
+                Lookup::Nothing(code) => {
                     judged.push(Err(code));
                     continue;
                 }
@@ -66,7 +64,7 @@ impl Verification<'_> {
             };
             if !allowed {
                 let unknown = self.inner.as_unknown(text, Presenter::asked_by(ctx, demand.ip));
-                judged.push(Err(unless_too_many(unknown)?.unwrap_or_else(|limited| limited)));
+                judged.push(Err(unless_too_many(unknown, |limited| limited)?));
                 continue;
             }
             let mut steps = Steps::new(STEPS_MAX);
@@ -118,9 +116,10 @@ impl Verification<'_> {
 /// answered.
 fn unless_too_many<T>(
     outcome: Result<T, ServiceError>,
-) -> Result<Result<T, DecisionCode>, ServiceError> {
+    answer: impl FnOnce(DecisionCode) -> T,
+) -> Result<T, ServiceError> {
     match outcome {
-        Err(ServiceError::TooManyUnknown(_)) => Ok(Err(DecisionCode::RateLimited)),
-        outcome => outcome.map(Ok),
+        Err(ServiceError::TooManyUnknown(_)) => Ok(answer(DecisionCode::RateLimited)),
+        outcome => outcome,
     }
 }

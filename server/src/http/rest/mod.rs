@@ -21,7 +21,7 @@ mod sessions;
 mod tagged;
 mod tokens;
 mod users;
-mod verification;
+pub(crate) mod verification;
 mod workspaces;
 
 use utoipa_axum::router::OpenApiRouter;

@@ -1,64 +1,47 @@
 //! Responses to verifications.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use authority::Facts;
-use authority::{Decision, Pace, RateState};
+use authority::{Decision, Facts, Pace, RateState};
 use domain::decision::DecisionCode;
 use serde::Serialize;
 use time::OffsetDateTime;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{ObjectBuilder, Schema, Type},
+    },
+};
 use uuid::Uuid;
 
 use super::{UserBody, grants_schema};
 
-/// A decision's stable code. Only `VALID` permits a call.
-#[derive(Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[schema(as = DecisionCode)]
-pub(crate) enum CodeBody {
-    /// The token may do this.
-    Valid,
-    /// The token does not exist, or belongs to a workspace that the caller may not verify.
-    NotFound,
-    /// The text is not a token: its form or its checksum is wrong.
-    Malformed,
-    /// The token is disabled.
-    Disabled,
-    /// The token has expired.
-    Expired,
-    /// The token was deleted.
-    Revoked,
-    /// The token is not valid yet.
-    NotYetValid,
-    /// The token is not meant for this audience.
-    AudienceMismatch,
-    /// The token lacks a requested scope.
-    InsufficientScope,
-    /// The token may not be used from this address.
-    IpDenied,
-    /// The token's owner is disabled or has left the workspace.
-    OwnerDisabled,
-    /// The token may do this, but has exceeded its rate limit.
-    RateLimited,
-}
+/// A decision's stable code, with its schema.
+#[derive(Clone, Copy, Serialize)]
+#[serde(transparent)]
+pub(crate) struct CodeBody(DecisionCode);
 
 impl From<DecisionCode> for CodeBody {
     fn from(code: DecisionCode) -> Self {
-        match code {
-            DecisionCode::Valid => Self::Valid,
-            DecisionCode::NotFound => Self::NotFound,
-            DecisionCode::Malformed => Self::Malformed,
-            DecisionCode::Disabled => Self::Disabled,
-            DecisionCode::Expired => Self::Expired,
-            DecisionCode::Revoked => Self::Revoked,
-            DecisionCode::NotYetValid => Self::NotYetValid,
-            DecisionCode::AudienceMismatch => Self::AudienceMismatch,
-            DecisionCode::InsufficientScope => Self::InsufficientScope,
-            DecisionCode::IpDenied => Self::IpDenied,
-            DecisionCode::OwnerDisabled => Self::OwnerDisabled,
-            DecisionCode::RateLimited => Self::RateLimited,
-        }
+        Self(code)
+    }
+}
+
+impl PartialSchema for CodeBody {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("A decision's stable code. Only `VALID` permits a call."))
+            .enum_values(Some(DecisionCode::ALL.map(DecisionCode::as_str)))
+            .build()
+            .into()
+    }
+}
+
+impl ToSchema for CodeBody {
+    fn name() -> Cow<'static, str> {
+        "DecisionCode".into()
     }
 }
 
@@ -210,7 +193,7 @@ impl<'a> ValidBody<'a> {
         let surroundings = &facts.surroundings;
         Self {
             valid: true,
-            code: CodeBody::Valid,
+            code: CodeBody(DecisionCode::Valid),
             token_id: facts.token_id.0,
             workspace: surroundings.workspace.as_ref(),
             user: surroundings.user.clone().into(),

@@ -5,7 +5,7 @@ mod verify_many;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(crate) use verify::PATH;
+pub(crate) use verify::{PATH, Question};
 
 use crate::state::AppState;
 

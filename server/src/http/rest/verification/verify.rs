@@ -35,26 +35,27 @@ pub(crate) const PATH: &str = "/api/v1/verify";
 #[schema(example = json!({
     "token": "tsr_…", "audience": "default", "scopes": ["rivers:run"], "ip": "10.1.2.3"
 }))]
-pub(crate) struct Question {
+pub(crate) struct Question<T = String> {
     /// The token as it was presented.
-    pub(super) token: String,
+    #[schema(value_type = String)]
+    pub(crate) token: T,
     /// The API that is called. Not checked when absent.
     #[serde(default)]
-    #[schema(pattern = "^[a-z0-9][a-z0-9._-]*$", max_length = 63)]
-    audience: Option<String>,
+    #[schema(value_type = Option<String>, pattern = "^[a-z0-9][a-z0-9._-]*$", max_length = 63)]
+    pub(crate) audience: Option<T>,
     /// Every scope that the call needs, at most 64. Not checked when absent or empty.
     #[serde(default)]
     #[schema(value_type = Vec<ScopeText>, max_items = 64)]
-    scopes: Vec<String>,
+    pub(crate) scopes: Vec<T>,
     /// The address of the client that presented the token. If absent, a token that is bound to
     /// addresses is refused.
     #[serde(default)]
-    #[schema(pattern = r"^[0-9a-fA-F.:]+$", example = "10.1.2.3")]
-    ip: Option<String>,
+    #[schema(value_type = Option<String>, pattern = r"^[0-9a-fA-F.:]+$", example = "10.1.2.3")]
+    pub(crate) ip: Option<T>,
     /// The only workspace whose tokens are accepted. Not checked when absent.
     #[serde(default)]
-    #[schema(pattern = r"^[a-z0-9][a-z0-9._-]*(@[a-z0-9][a-z0-9._-]*)?$", max_length = 127)]
-    workspace: Option<String>,
+    #[schema(value_type = Option<String>, pattern = r"^[a-z0-9][a-z0-9._-]*(@[a-z0-9][a-z0-9._-]*)?$", max_length = 127)]
+    pub(crate) workspace: Option<T>,
 }
 
 /// Check whether a token may do something

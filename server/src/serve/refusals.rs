@@ -19,20 +19,20 @@ use super::life::Life;
 
 /// A connection on which every refusal has a reason.
 #[derive(Debug)]
-pub(super) struct Told<S> {
+pub(super) struct WithReasons<S> {
     stream: S,
     life: Arc<Life>,
     /// The replacement of a bare refusal, until it is written.
     pending: Vec<u8>,
 }
 
-impl<S> Told<S> {
+impl<S> WithReasons<S> {
     pub(super) const fn new(stream: S, life: Arc<Life>) -> Self {
         Self { stream, life, pending: Vec::new() }
     }
 }
 
-impl<S: AsyncWrite + Unpin> Told<S> {
+impl<S: AsyncWrite + Unpin> WithReasons<S> {
     fn poll_pending(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.pending.is_empty() {
             let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.pending))?;
@@ -45,7 +45,7 @@ impl<S: AsyncWrite + Unpin> Told<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Told<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WithReasons<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -55,7 +55,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Told<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Told<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WithReasons<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -178,9 +178,9 @@ mod tests {
     async fn reason_arrives_whole_through_a_narrow_pipe() {
         let (near, mut far) = duplex(7);
         let writer = tokio::spawn(async move {
-            let mut told = Told::new(near, Arc::default());
-            told.write_all(BARE).await.unwrap();
-            told.shutdown().await.unwrap();
+            let mut stream = WithReasons::new(near, Arc::default());
+            stream.write_all(BARE).await.unwrap();
+            stream.shutdown().await.unwrap();
         });
         let mut all = Vec::new();
         far.read_to_end(&mut all).await.unwrap();
