@@ -1,4 +1,4 @@
-//! The console's small cookies: the theme, and the notice for the next page. `http::cookies` has
+//! The console's small cookies: the theme, and the notice for the next page. `request::cookies` has
 //! the session cookie.
 
 use app::{

@@ -2,7 +2,7 @@
 //! of unknown callers.
 //!
 //! A cookie may contain any text. Each lookup of such a text counts against the address that it
-//! came from, as for an unknown token ([`crate::verification`]), until it turns out to be a
+//! came from, as for an unknown token ([`crate::facts`]), until it turns out to be a
 //! session. So a browser whose session was found before must not depend on what other callers at
 //! its address present.
 //!

@@ -26,7 +26,7 @@
 //!   token under the lock of order 4, which a stop needs, too; a person under a shared lock that a
 //!   stop of the person takes exclusively, in a separate transaction that takes no other lock.
 //! - Invitations that become invalid with their sender are skipped if another transaction has
-//!   locked them (`invitations/fallen.rs`).
+//!   locked them (`fallen_invitations.rs`).
 //! - A statement that writes rows of many tenants skips locked rows (`store/usage.rs`,
 //!   `store/names.rs`).
 //! - Refusals are written in one transaction for each chain (`audit/refusals.rs`).

@@ -7,7 +7,7 @@
 //! An imported secret need not have the form of Tessera's own secrets. So a text of another form is
 //! looked up once any token was imported, and refused without a query until then
 //! ([`Inner::may_be_imported`]). A server sees its own imports at once; other servers, and a server
-//! beside a command that imported, see them within two seconds (`background.rs`).
+//! beside a command that imported, see them within two seconds (`background/mod.rs`).
 
 mod csv;
 mod export;

@@ -21,7 +21,7 @@ use time::OffsetDateTime;
 #[derive(Debug)]
 pub struct Recalled {
     known: Arc<Known>,
-    /// The value of [`super::Cache::forgotten`] before the facts were read.
+    /// The value of [`crate::facts::Cache::forgotten`] before the facts were read.
     forgotten: u64,
 }
 
