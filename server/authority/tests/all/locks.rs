@@ -212,7 +212,10 @@ async fn creation_gives_up_on_a_lock_that_all_tenants_share(pool: PgPool) {
         let patient = tokio::spawn(async move {
             let mut transaction = pool.begin().await.unwrap();
             sqlx::query("SET LOCAL lock_timeout = '5s'").execute(&mut *transaction).await.unwrap();
-            sqlx::query(wanted).execute(&mut *transaction).await.map(drop)
+            let locked = sqlx::query(wanted).execute(&mut *transaction).await.map(drop);
+            // A dropped transaction would release its locks a moment later.
+            transaction.rollback().await.unwrap();
+            locked
         });
         scene.until_it_waits(&patient).await;
         let made = tokens.create(&scene.bob, &slug(OTHER), draft(&["rivers:read"])).await;
