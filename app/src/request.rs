@@ -6,10 +6,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use authority::{
-    Authority,
-    context::{Actor, OpContext, Surface},
-};
+use authority::{Actor, Authority, OpContext, Surface};
 use axum::http::{StatusCode, header};
 use domain::{
     ids::SessionId,
