@@ -90,7 +90,7 @@ actions! {
     UserRemove = "user.remove",
     /// A person changed their password.
     UserPasswordChange = "user.password_change",
-    /// A person's password was removed because another person may know it.
+    /// A person's password expired because the user who set it may no longer do so.
     UserPasswordEnd = "user.password_end",
     /// A one-time link to set a password was created.
     UserPasswordLink = "user.password_link",

@@ -1,7 +1,7 @@
 //! Shared steps of all token changes. A change first locks the token's row in the version that the
 //! caller expects. Its audit row holds the token before and after the change.
 
-use domain::{ids::TokenId, token::Token};
+use domain::{audit_action::AuditAction, ids::TokenId, token::Token};
 use sqlx::PgConnection;
 
 use super::lifting::foresee;
@@ -96,21 +96,15 @@ async fn lock(
 
 /// Records a change of a token: writes the audit row and notes the change for the replicas. Returns
 /// the token in its new state.
-///
-/// Every change except enabling may revoke access.
 pub(crate) async fn changed(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
-    action: &str,
+    action: AuditAction,
     before: &Token,
 ) -> Result<Token, ServiceError> {
     let token = read(transaction, ctx, access, before.id).await?;
-    if action == "token.enable" {
-        transaction.widens(Subject::Token(token.id));
-    } else {
-        transaction.narrows(Subject::Token(token.id));
-    }
+    transaction.affects(Subject::Token(token.id), action);
     let change = Change {
         workspace: Some(access.workspace.id),
         action,

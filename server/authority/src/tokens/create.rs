@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use domain::{
     access::Permission,
+    audit_action::AuditAction,
     ids::{SecretId, TokenId},
     names::{Slug, TOKEN_NAME_MAX, TokenName},
     policy::Policy,
@@ -124,7 +125,7 @@ impl Tokens<'_> {
         }
         let change = Change {
             workspace: Some(access.workspace.id),
-            action: "token.create",
+            action: AuditAction::TokenCreate,
             subject_id: Some(id.0),
             subject_name: &token.name,
             before: None,

@@ -1,6 +1,6 @@
 //! Delete a token permanently ("revoke").
 
-use domain::{access::Permission, ids::TokenId, token::Token};
+use domain::{access::Permission, audit_action::AuditAction, ids::TokenId, token::Token};
 
 use super::{
     Tokens,
@@ -131,10 +131,10 @@ async fn bury_one(
         return Err(ServiceError::NotFound("token"));
     }
     secrets_change::forget_sealed(transaction, id).await?;
-    transaction.narrows(Subject::Token(id));
+    transaction.affects(Subject::Token(id), AuditAction::TokenDelete);
     let change = Change {
         workspace: Some(access.workspace.id),
-        action: "token.delete",
+        action: AuditAction::TokenDelete,
         subject_id: Some(id.0),
         subject_name: &token.name,
         before: Some(snapshot(&token)),

@@ -16,7 +16,7 @@ use crate::{
     store::{stops, tokens_change},
     transaction::Transaction,
 };
-use domain::{access::Permission, ids::TokenId, token::Token};
+use domain::{access::Permission, audit_action::AuditAction, ids::TokenId, token::Token};
 
 impl Tokens<'_> {
     /// Enables a token. An enabled token stays as it is, and nothing is written.
@@ -104,7 +104,7 @@ async fn switch_one(
         }
     }
     tokens_change::set_enabled(transaction, access.tenant(), id, off, ctx.now).await?;
-    let action = if enabled { "token.enable" } else { "token.disable" };
+    let action = if enabled { AuditAction::TokenEnable } else { AuditAction::TokenDisable };
     let token = changed(transaction, ctx, access, action, &before).await?;
     if !enabled {
         close_fallen_of_token(transaction, ctx, access.tenant(), &token).await?;

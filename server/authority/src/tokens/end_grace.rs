@@ -1,6 +1,6 @@
 //! End a token's grace: the secret that a rotation replaced stops working.
 
-use domain::{access::Permission, ids::TokenId, token::Token};
+use domain::{access::Permission, audit_action::AuditAction, ids::TokenId, token::Token};
 
 use super::{
     Tokens,
@@ -35,7 +35,8 @@ impl Tokens<'_> {
             return Ok(before);
         }
         tokens_change::touch(&mut transaction, access.tenant(), id, ctx.now).await?;
-        let token = changed(&mut transaction, ctx, &access, "token.grace_end", &before).await?;
+        let token =
+            changed(&mut transaction, ctx, &access, AuditAction::TokenGraceEnd, &before).await?;
         transaction.commit().await?;
         Ok(token)
     }

@@ -1,6 +1,6 @@
 //! Expire a token now.
 
-use domain::{access::Permission, ids::TokenId, token::Token};
+use domain::{access::Permission, audit_action::AuditAction, ids::TokenId, token::Token};
 
 use super::{
     Tokens,
@@ -77,7 +77,7 @@ async fn end_one(
             .await?;
         secrets_change::end_older(connection, id, ctx.now).await?;
     }
-    let token = changed(connection, ctx, access, "token.expire", &before).await?;
+    let token = changed(connection, ctx, access, AuditAction::TokenExpire, &before).await?;
     close_fallen_of_token(connection, ctx, tenant, &token).await?;
     Ok(token)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     access::Permission,
+    audit_action::AuditAction,
     bounds::ends_later,
     expiry::{ExpiryChoice, ExpiryError},
     held::HeldScopes,
@@ -159,7 +160,8 @@ impl Tokens<'_> {
             note_end(&mut transaction, ctx, &access, (&before, &after), (made_at, stoppers))
                 .await?;
             note_bounds(&mut transaction, ctx, &access, (&before, &after)).await?;
-            token = changed(&mut transaction, ctx, &access, "token.update", &before).await?;
+            token =
+                changed(&mut transaction, ctx, &access, AuditAction::TokenUpdate, &before).await?;
             if let Some(end) = after.expires_at
                 && ends_later(before.expires_at, after.expires_at)
             {

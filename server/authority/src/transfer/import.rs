@@ -7,6 +7,7 @@ use std::{
 
 use domain::{
     access::Permission,
+    audit_action::AuditAction,
     bounds::Bounds,
     expiry,
     grants::{Grants, Rights},
@@ -289,7 +290,7 @@ impl Transfer<'_> {
         imports::note_collision(connection, access.tenant(), whose, ctx.now).await?;
         let change = Change {
             workspace: Some(access.workspace.id),
-            action: "token.import_refused",
+            action: AuditAction::TokenImportRefused,
             subject_id: None,
             subject_name: access.workspace.slug.as_ref(),
             before: None,
@@ -382,7 +383,7 @@ async fn record_imports(
             let token = tokens.get(id).ok_or(ServiceError::NotFound("token"))?;
             changes.push(Change {
                 workspace: Some(access.workspace.id),
-                action: "token.import",
+                action: AuditAction::TokenImport,
                 subject_id: Some(id.0),
                 subject_name: &token.name,
                 before: None,
