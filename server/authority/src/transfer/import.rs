@@ -348,7 +348,9 @@ impl Transfer<'_> {
             parent: parent(ctx),
             disabled: None,
         };
-        store::insert(connection, access.tenant(), &token, ctx.now).await?;
+        if !store::insert(connection, access.tenant(), &token, ctx.now).await? {
+            return Err(ServiceError::internal("a token without a creation key was not inserted"));
+        }
         store::insert_audiences(connection, id, &row.draft.grants).await?;
         fix_bounds(connection, ctx, access, (id, row.user.id), &row.draft).await?;
         let secret: Uuid = self.inner.uuid(ctx.now);
