@@ -94,7 +94,7 @@ async fn lock(
     }
 }
 
-/// Records a change of a token: writes the audit row and notes the change for the replicas. Returns
+/// Records a change of a token: notes its effect for the replicas and writes the audit row. Returns
 /// the token in its new state.
 pub(crate) async fn changed(
     transaction: &mut Transaction<'_>,
@@ -104,17 +104,37 @@ pub(crate) async fn changed(
     before: &Token,
 ) -> Result<Token, ServiceError> {
     let token = read(transaction, ctx, access, before.id).await?;
-    transaction.affects(Subject::Token(token.id), action);
+    note(transaction, ctx, access, action, (before, Some(&token))).await?;
+    Ok(token)
+}
+
+/// Records as [`changed`] does that a token was deleted.
+pub(super) async fn deleted(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    before: &Token,
+) -> Result<(), ServiceError> {
+    note(transaction, ctx, access, AuditAction::TokenDelete, (before, None)).await
+}
+
+async fn note(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    action: AuditAction,
+    (before, after): (&Token, Option<&Token>),
+) -> Result<(), ServiceError> {
+    transaction.affects(Subject::Token(before.id), action);
     let change = Change {
         workspace: Some(access.workspace.id),
         action,
-        subject_id: Some(token.id.0),
-        subject_name: &token.name,
+        subject_id: Some(before.id.0),
+        subject_name: &after.unwrap_or(before).name,
         before: Some(snapshot(before)),
-        after: Some(snapshot(&token)),
+        after: after.map(snapshot),
     };
-    record(transaction, ctx, change).await?;
-    Ok(token)
+    record(transaction, ctx, change).await
 }
 
 async fn read(

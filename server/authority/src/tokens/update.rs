@@ -27,13 +27,13 @@ use super::{
         ender, may_lift, may_prolong, may_unbind, may_widen_by_token, note_bounds, stopped_by,
     },
     create::check_name,
-    enable::switch,
     exposed::refuse_exposed,
     fields::{ip_allow, keep, not_before, rate_limit},
     reach::{holder, keep_holders},
     renewal::{NOT_RENEWABLE, could_outlast_caller, lowered},
     reveal::may_reveal,
     shrink::{shrunk, shrunk_by_name},
+    switch::Switch,
     widening::{Grantor, Shortfall, widens},
 };
 use crate::{
@@ -175,7 +175,8 @@ impl Tokens<'_> {
         }
         if let Some(enabled) = patch.enabled {
             // Audited as its own action, whatever else changes with it.
-            token = switch(&mut transaction, ctx, &access, (id, None), enabled).await?;
+            let switch = if enabled { Switch::Enable } else { Switch::Disable };
+            token = switch.apply(&mut transaction, ctx, &access, (id, None), false).await?;
         }
         if after.user.id != before.user.id {
             keep_holders(&mut transaction, ctx, [after.user.id]).await?;
