@@ -6,6 +6,7 @@ mod audit;
 mod audit_chain;
 mod bounds;
 mod context;
+pub(crate) mod cursor;
 mod error;
 pub(crate) mod known;
 pub(crate) mod limits;
