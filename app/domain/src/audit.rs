@@ -13,7 +13,8 @@ pub struct AuditEvent {
     pub at: OffsetDateTime,
     /// The author of the change, for display: a user's name, a token's name, or `command line`.
     pub actor: String,
-    /// The action, such as `token.create`.
+    /// The name of the action, such as `token.create`. Other versions may have written names that
+    /// this one doesn't know.
     pub action: String,
     /// The object of the action, for display: the name that it had at that time.
     pub subject: String,

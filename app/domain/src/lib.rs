@@ -12,6 +12,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod audit_action;
 pub mod bounds;
 pub mod catalogue;
 pub mod decision;

@@ -20,7 +20,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use domain::ids::{UserId, WorkspaceId};
+use domain::{
+    audit_action::AuditAction,
+    ids::{UserId, WorkspaceId},
+};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -76,13 +79,13 @@ impl RefusalKind {
         [Self::SignIn, Self::SignInThrottled, Self::Access, Self::Credential, Self::Throttled];
 
     /// Returns the action of the audit row.
-    pub const fn action(self) -> &'static str {
+    pub const fn action(self) -> AuditAction {
         match self {
-            Self::SignIn => "session.sign_in_failed",
-            Self::SignInThrottled => "session.sign_in_throttled",
-            Self::Access => "access.refused",
-            Self::Credential => "access.credential_refused",
-            Self::Throttled => "access.throttled",
+            Self::SignIn => AuditAction::SessionSignInFailed,
+            Self::SignInThrottled => AuditAction::SessionSignInThrottled,
+            Self::Access => AuditAction::AccessRefused,
+            Self::Credential => AuditAction::AccessCredentialRefused,
+            Self::Throttled => AuditAction::AccessThrottled,
         }
     }
 }
@@ -395,7 +398,7 @@ fn summary(tenancy: Tenancy, ctx: OpContext, counts: &Counts, since: OffsetDateT
     let total: u64 = counts.values().sum();
     let counts: serde_json::Map<String, Value> = RefusalKind::ALL
         .into_iter()
-        .filter_map(|kind| Some((kind.action().to_owned(), json!(counts.get(&kind)?))))
+        .filter_map(|kind| Some((kind.action().to_string(), json!(counts.get(&kind)?))))
         .collect();
     let refusal = Refusal {
         kind: RefusalKind::Access,

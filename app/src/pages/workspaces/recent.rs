@@ -1,6 +1,6 @@
 //! The latest events of a workspace.
 
-use domain::audit::AuditEvent;
+use domain::{audit::AuditEvent, audit_action::AuditAction};
 use leptos::{either::Either, prelude::*};
 use time::OffsetDateTime;
 
@@ -83,48 +83,75 @@ impl Object {
     }
 }
 
-/// Describes an action for people. An unknown action is shown by its name.
+/// Describes an action for people. An action of another version is shown by its name.
 fn tell(action: &str) -> Told {
-    let (glyph, verb, object) = match action {
-        "token.create" => (Glyph::Plus, "created", Object::Token),
-        "token.delete" => (Glyph::Trash, "deleted", Object::Token),
-        "token.update" => (Glyph::Edit, "changed", Object::Token),
-        "token.enable" => (Glyph::Play, "enabled", Object::Token),
-        "token.disable" => (Glyph::Pause, "disabled", Object::Token),
-        "token.expire" => (Glyph::Expired, "expired", Object::Token),
-        "token.rotate" => (Glyph::Rotate, "rotated", Object::Token),
-        "token.grace_end" => (Glyph::Clock, "revoked the old secret of", Object::Token),
-        "token.reveal" => (Glyph::Eye, "viewed the secret of", Object::Token),
-        "token.reuse" => (Glyph::Warning, "reported a replaced secret of", Object::Token),
-        "token.import" => (Glyph::Plus, "imported", Object::Token),
-        "member.add" => (Glyph::User, "added the member", Object::Other),
-        "member.change" => (Glyph::User, "changed the member", Object::Other),
-        "member.remove" => (Glyph::User, "removed the member", Object::Other),
-        "invitation.create" => (Glyph::User, "invited", Object::Other),
-        "invitation.revoke" => (Glyph::User, "revoked the invitation for", Object::Other),
-        "invitation.accept" => (Glyph::User, "accepted the invitation for", Object::Other),
-        "invitation.decline" => (Glyph::User, "declined the invitation for", Object::Other),
-        "policy.change" => (Glyph::Settings, "changed the policy of", Object::Workspace),
-        "workspace.create" => (Glyph::Plus, "created", Object::Workspace),
-        "workspace.rename" => (Glyph::Edit, "renamed", Object::Workspace),
-        "catalogue.load" => (Glyph::Doc, "changed the scopes of", Object::Audience),
-        "session.sign_in" => (Glyph::User, "signed in", Object::Nothing),
-        "session.sign_out" => (Glyph::SignOut, "signed out", Object::Nothing),
-        "session.sign_in_failed" => (Glyph::Warning, "failed to sign in as", Object::Other),
-        "session.sign_in_throttled" => {
-            (Glyph::Warning, "made too many attempts to sign in as", Object::Other)
-        }
-        "access.refused" => (Glyph::Warning, "was refused", Object::Other),
-        "access.credential_refused" => {
-            (Glyph::Warning, "sent a token that was refused:", Object::Other)
-        }
-        "access.throttled" => (Glyph::Warning, "made too many requests:", Object::Other),
-        "access.left_out" => {
-            (Glyph::Info, "had more requests refused than the log lists:", Object::Other)
-        }
-        "instance.set_up" => (Glyph::Settings, "set up", Object::Other),
-        "user.create" => (Glyph::User, "created the user", Object::Other),
-        _ => (Glyph::Info, action, Object::Other),
+    let (glyph, verb, object) = match action.parse() {
+        Ok(known) => describe(known),
+        Err(_) => (Glyph::Info, action, Object::Other),
     };
     Told { glyph, verb: verb.to_owned(), object }
+}
+
+fn describe(action: AuditAction) -> (Glyph, &'static str, Object) {
+    use AuditAction as Action;
+    match action {
+        Action::TokenCreate => (Glyph::Plus, "created", Object::Token),
+        Action::TokenDelete => (Glyph::Trash, "deleted", Object::Token),
+        Action::TokenUpdate => (Glyph::Edit, "changed", Object::Token),
+        Action::TokenEnable => (Glyph::Play, "enabled", Object::Token),
+        Action::TokenDisable => (Glyph::Pause, "disabled", Object::Token),
+        Action::TokenExpire => (Glyph::Expired, "expired", Object::Token),
+        Action::TokenRotate => (Glyph::Rotate, "rotated", Object::Token),
+        Action::TokenGraceEnd => (Glyph::Clock, "revoked the old secret of", Object::Token),
+        Action::TokenReveal => (Glyph::Eye, "viewed the secret of", Object::Token),
+        Action::TokenReuse => (Glyph::Warning, "reported a replaced secret of", Object::Token),
+        Action::TokenImport => (Glyph::Plus, "imported", Object::Token),
+        Action::TokenImportRefused => {
+            (Glyph::Warning, "tried to import a token of another workspace into", Object::Workspace)
+        }
+        Action::MemberAdd => (Glyph::User, "added the member", Object::Other),
+        Action::MemberChange => (Glyph::User, "changed the member", Object::Other),
+        Action::MemberRemove => (Glyph::User, "removed the member", Object::Other),
+        Action::InvitationCreate => (Glyph::User, "invited", Object::Other),
+        Action::InvitationRevoke => (Glyph::User, "revoked the invitation for", Object::Other),
+        Action::InvitationAccept => (Glyph::User, "accepted the invitation for", Object::Other),
+        Action::InvitationDecline => (Glyph::User, "declined the invitation for", Object::Other),
+        Action::PolicyChange => (Glyph::Settings, "changed the policy of", Object::Workspace),
+        Action::WorkspaceCreate => (Glyph::Plus, "created", Object::Workspace),
+        Action::WorkspaceRename => (Glyph::Edit, "renamed", Object::Workspace),
+        Action::CatalogueLoad => (Glyph::Doc, "changed the scopes of", Object::Audience),
+        Action::SessionSignIn => (Glyph::User, "signed in", Object::Nothing),
+        Action::SessionSignOut => (Glyph::SignOut, "signed out", Object::Nothing),
+        Action::SessionSignInFailed => (Glyph::Warning, "failed to sign in as", Object::Other),
+        Action::SessionSignInThrottled => {
+            (Glyph::Warning, "made too many attempts to sign in as", Object::Other)
+        }
+        Action::AccessRefused => (Glyph::Warning, "was refused", Object::Other),
+        Action::AccessCredentialRefused => {
+            (Glyph::Warning, "sent a token that was refused:", Object::Other)
+        }
+        Action::AccessThrottled => (Glyph::Warning, "made too many requests:", Object::Other),
+        Action::AccessLeftOut => {
+            (Glyph::Info, "had more requests refused than the log lists:", Object::Other)
+        }
+        Action::InstanceSetUp => (Glyph::Settings, "set up", Object::Other),
+        Action::UserCreate => (Glyph::User, "created the user", Object::Other),
+        // Their rows are in the instance's log, which the console doesn't show yet.
+        Action::UserChange
+        | Action::UserRemove
+        | Action::UserPasswordChange
+        | Action::UserPasswordEnd
+        | Action::UserPasswordLink
+        | Action::UserPasswordReset
+        | Action::UserPasswordResetRefused
+        | Action::SessionEnd
+        | Action::AudienceCreate
+        | Action::AudienceUpdate
+        | Action::AudienceDelete
+        | Action::ScopeCreate
+        | Action::ScopeUpdate
+        | Action::ScopeDelete
+        | Action::ScopeRetire
+        | Action::ScopeUnretire => (Glyph::Info, action.as_str(), Object::Other),
+    }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{AuditLog, reads_instance};
 use crate::{
     OpContext, ServiceError, access,
-    kernel::AuditRecord,
+    kernel::{AuditRecord, cursor},
     store::{
         audit::{self as store, Filter},
         pattern,
@@ -103,10 +103,8 @@ impl AuditQuery {
                 errors.push(FieldError::new(field, message));
             }
         }
-        let before = self.cursor.as_deref().map(str::parse::<i64>).transpose();
-        let before = before.unwrap_or_else(|_| {
-            errors
-                .push(FieldError::new("cursor", "must be the `next` value of a page of this list"));
+        let before = cursor::position(self.cursor.as_deref()).unwrap_or_else(|error| {
+            errors.push(error);
             None
         });
         if !errors.is_empty() {

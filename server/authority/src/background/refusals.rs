@@ -3,6 +3,7 @@
 //! Each chain has its own transaction, which gives up after [`PATIENCE`]: while the chain of one
 //! workspace is busy, the rows of the others are written, and no request waits for their chains.
 
+use domain::audit_action::AuditAction;
 use std::{
     collections::{BTreeMap, HashSet},
     time::Duration,
@@ -120,7 +121,7 @@ impl Authority {
             let change = Change {
                 workspace: chain,
                 action: if refusal.detail.get(LEFT_OUT).is_some() {
-                    "access.left_out"
+                    AuditAction::AccessLeftOut
                 } else {
                     refusal.kind.action()
                 },

@@ -2,6 +2,7 @@
 //! in requests.
 
 use domain::{
+    audit_action::AuditAction,
     catalogue::Audience,
     names::{AudienceSlug, Description, DisplayName},
 };
@@ -56,7 +57,7 @@ impl Catalogues<'_> {
             store::update_audience(&mut transaction, &audience).await?;
             let change = Change {
                 workspace: None,
-                action: "audience.update",
+                action: AuditAction::AudienceUpdate,
                 subject_id: Some(audience.id.0),
                 subject_name: slug.as_ref(),
                 before: Some(before),

@@ -1,6 +1,7 @@
 //! Create an audience without scopes.
 
 use domain::{
+    audit_action::AuditAction,
     catalogue::Audience,
     ids::AudienceId,
     names::{AudienceSlug, Description, DisplayName},
@@ -63,7 +64,7 @@ impl Catalogues<'_> {
         }
         let change = Change {
             workspace: None,
-            action: "audience.create",
+            action: AuditAction::AudienceCreate,
             subject_id: Some(id.0),
             subject_name: audience.slug.as_ref(),
             before: None,

@@ -1,6 +1,6 @@
 //! Delete an audience that is not in use.
 
-use domain::names::AudienceSlug;
+use domain::{audit_action::AuditAction, names::AudienceSlug};
 
 use super::{Catalogues, change::Open, show};
 use crate::{
@@ -48,10 +48,10 @@ impl Catalogues<'_> {
                 error.into()
             }
         })?;
-        transaction.narrows(Subject::Catalogue(audience.id.0));
+        transaction.affects(Subject::Catalogue(audience.id.0), AuditAction::AudienceDelete);
         let change = Change {
             workspace: None,
-            action: "audience.delete",
+            action: AuditAction::AudienceDelete,
             subject_id: Some(audience.id.0),
             subject_name: slug.as_ref(),
             before: Some(show::snapshot(&audience)),

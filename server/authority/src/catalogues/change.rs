@@ -2,6 +2,7 @@
 //! scopes, and notify the replicas if tokens may lose rights.
 
 use domain::{
+    audit_action::AuditAction,
     catalogue::{ScopeName, ScopeUses, TESSERA_AUDIENCE},
     names::AudienceSlug,
     problem::FieldError,
@@ -150,7 +151,7 @@ impl Open {
         &self,
         connection: &mut PgConnection,
         ctx: &OpContext,
-        action: &str,
+        action: AuditAction,
         name: &ScopeName,
         before: &Arrangement,
     ) -> Result<(), ServiceError> {

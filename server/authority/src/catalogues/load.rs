@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::{
+    audit_action::AuditAction,
     catalogue::{Catalogue, CatalogueChanges, ScopeName, ScopeUses, TESSERA_AUDIENCE},
     ids::AudienceId,
     names::AudienceSlug,
@@ -71,7 +72,7 @@ impl Catalogues<'_> {
         }
         let change = Change {
             workspace: None,
-            action: "catalogue.load",
+            action: AuditAction::CatalogueLoad,
             subject_id: Some(open.audience.id.0),
             subject_name: catalogue.audience.as_ref(),
             before: None,

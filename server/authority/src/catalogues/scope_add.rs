@@ -1,6 +1,7 @@
 //! Add a scope to an audience.
 
 use domain::{
+    audit_action::AuditAction,
     catalogue::{Risk, Scope, ScopeEntry, ScopeName},
     names::{AudienceSlug, Description, DisplayName},
     problem::FieldError,
@@ -77,7 +78,7 @@ impl Catalogues<'_> {
         after.put(stored, new.position);
         after.check()?;
         let version = open.save(&mut transaction, after, ctx.now).await?;
-        open.record(&mut transaction, ctx, "scope.create", &name, &before).await?;
+        open.record(&mut transaction, ctx, AuditAction::ScopeCreate, &name, &before).await?;
         transaction.commit().await?;
         Ok((open.scopes.entry(&name)?, version))
     }

@@ -1,6 +1,7 @@
 //! Change a scope. Its name cannot change, because tokens hold it.
 
 use domain::{
+    audit_action::AuditAction,
     catalogue::{Risk, ScopeEntry, ScopeName},
     names::{AudienceSlug, Description, DisplayName},
 };
@@ -73,7 +74,7 @@ impl Catalogues<'_> {
         after.check()?;
         if after != before {
             open.save(&mut transaction, after, ctx.now).await?;
-            open.record(&mut transaction, ctx, "scope.update", name, &before).await?;
+            open.record(&mut transaction, ctx, AuditAction::ScopeUpdate, name, &before).await?;
         }
         transaction.commit().await?;
         Ok((open.scopes.entry(name)?, open.audience.version))

@@ -1,6 +1,6 @@
 //! Delete a scope that no token holds.
 
-use domain::{catalogue::ScopeName, names::AudienceSlug};
+use domain::{audit_action::AuditAction, catalogue::ScopeName, names::AudienceSlug};
 
 use super::{Catalogues, change::Open};
 use crate::{OpContext, ServiceError};
@@ -38,7 +38,7 @@ impl Catalogues<'_> {
         let mut after = before.clone();
         after.remove(name);
         open.save(&mut transaction, after, ctx.now).await?;
-        open.record(&mut transaction, ctx, "scope.delete", name, &before).await?;
+        open.record(&mut transaction, ctx, AuditAction::ScopeDelete, name, &before).await?;
         transaction.commit().await?;
         Ok(())
     }

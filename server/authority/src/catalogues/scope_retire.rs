@@ -2,6 +2,7 @@
 //! remains reserved.
 
 use domain::{
+    audit_action::AuditAction,
     catalogue::{ScopeEntry, ScopeName, ScopeUses},
     names::AudienceSlug,
 };
@@ -45,7 +46,7 @@ impl Catalogues<'_> {
         let uses = open.losers(&mut transaction, &after).await?;
         if !dry_run && after != before {
             open.save(&mut transaction, after, ctx.now).await?;
-            open.record(&mut transaction, ctx, "scope.retire", name, &before).await?;
+            open.record(&mut transaction, ctx, AuditAction::ScopeRetire, name, &before).await?;
             transaction.commit().await?;
         } else if !dry_run {
             transaction.already_so(Subject::Catalogue(open.audience.id.0));
@@ -76,7 +77,7 @@ impl Catalogues<'_> {
         after.retire(name, None);
         if after != before {
             open.save(&mut transaction, after, ctx.now).await?;
-            open.record(&mut transaction, ctx, "scope.unretire", name, &before).await?;
+            open.record(&mut transaction, ctx, AuditAction::ScopeUnretire, name, &before).await?;
         }
         transaction.commit().await?;
         Ok((open.scopes.entry(name)?, open.audience.version))

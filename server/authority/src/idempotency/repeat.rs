@@ -6,6 +6,7 @@
 
 use domain::{
     access::Permission,
+    audit_action::AuditAction,
     ids::{SecretId, TokenId},
     policy::Reveal,
     token::Token,
@@ -130,7 +131,7 @@ async fn note(
 ) -> Result<(), ServiceError> {
     let change = Change {
         workspace: Some(access.workspace.id),
-        action: "token.reveal",
+        action: AuditAction::TokenReveal,
         subject_id: token.map(|token| token.id.0),
         subject_name: token.map_or("", |token| token.name.as_str()),
         before: None,

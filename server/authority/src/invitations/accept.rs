@@ -1,6 +1,8 @@
 //! Accept an invitation.
 
-use domain::{ids::InvitationId, problem::FieldError, workspace::Invitation};
+use domain::{
+    audit_action::AuditAction, ids::InvitationId, problem::FieldError, workspace::Invitation,
+};
 
 use super::Invitations;
 use crate::{
@@ -53,10 +55,10 @@ impl Invitations<'_> {
                 }
             },
         )?;
-        transaction.widens(Subject::Membership(user));
+        transaction.affects(Subject::Membership(user), AuditAction::InvitationAccept);
         let change = Change {
             workspace: Some(tenant.id()),
-            action: "invitation.accept",
+            action: AuditAction::InvitationAccept,
             subject_id: Some(user.0),
             subject_name: &invitation.email,
             before: None,

@@ -1,6 +1,6 @@
 //! Decline an invitation.
 
-use domain::ids::InvitationId;
+use domain::{audit_action::AuditAction, ids::InvitationId};
 
 use super::Invitations;
 use crate::{
@@ -24,7 +24,7 @@ impl Invitations<'_> {
         }
         let change = Change {
             workspace: None,
-            action: "invitation.decline",
+            action: AuditAction::InvitationDecline,
             subject_id: Some(id.0),
             subject_name: &invitation.email,
             before: Some(serde_json::json!({

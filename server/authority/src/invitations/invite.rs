@@ -1,6 +1,7 @@
 //! Invite a person by e-mail.
 
 use domain::{
+    audit_action::AuditAction,
     grants::GrantPattern,
     ids::{InvitationId, TokenId, UserId},
     names::Email,
@@ -78,7 +79,7 @@ pub(crate) async fn invite(
         .ok_or_else(|| ServiceError::internal("the new invitation was not found"))?;
     let change = Change {
         workspace: Some(access.workspace.id),
-        action: "invitation.create",
+        action: AuditAction::InvitationCreate,
         subject_id: Some(id.0),
         subject_name: &invitation.email,
         before: replaced.map(|replaced| serde_json::json!({ "invitation": replaced })),

@@ -1,6 +1,6 @@
 //! Revoke an invitation.
 
-use domain::{access::Permission, ids::InvitationId, names::Slug};
+use domain::{access::Permission, audit_action::AuditAction, ids::InvitationId, names::Slug};
 
 use super::Invitations;
 use crate::{
@@ -36,7 +36,7 @@ impl Invitations<'_> {
         }
         let change = Change {
             workspace: Some(access.workspace.id),
-            action: "invitation.revoke",
+            action: AuditAction::InvitationRevoke,
             subject_id: Some(id.0),
             subject_name: &invitation.email,
             before: Some(serde_json::json!({

@@ -1,6 +1,6 @@
 //! Changes and their authors, as audit rows describe them.
 
-use domain::ids::WorkspaceId;
+use domain::{audit_action::AuditAction, ids::WorkspaceId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -11,7 +11,7 @@ use super::{Actor, Event, OpContext};
 /// A change, as its audit row describes it.
 pub(crate) struct Change<'a> {
     pub(crate) workspace: Option<WorkspaceId>,
-    pub(crate) action: &'a str,
+    pub(crate) action: AuditAction,
     pub(crate) subject_id: Option<Uuid>,
     pub(crate) subject_name: &'a str,
     /// The state before the change, without secrets.
@@ -65,7 +65,7 @@ impl Author {
             actor_kind: self.kind.clone(),
             actor_id: self.id,
             actor_name: self.name.clone(),
-            action: change.action.to_owned(),
+            action: change.action.as_str().to_owned(),
             subject_id: change.subject_id,
             subject_name: change.subject_name.to_owned(),
             surface: self.surface.clone(),
@@ -93,7 +93,8 @@ pub struct AuditRecord {
     pub actor_id: Option<Uuid>,
     /// The actor's name at that time.
     pub actor_name: String,
-    /// The action, such as `token.create`.
+    /// The name of the action, such as `token.create`. Other versions may have written names that
+    /// this one doesn't know.
     pub action: String,
     /// The id of the subject.
     pub subject_id: Option<Uuid>,

@@ -7,6 +7,7 @@ mod audit;
 mod audit_chain;
 mod bounds;
 mod context;
+pub(crate) mod cursor;
 mod error;
 mod facts;
 pub(crate) mod known;

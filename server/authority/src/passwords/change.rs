@@ -1,5 +1,6 @@
 //! Change the caller's own password, with the current one.
 
+use domain::audit_action::AuditAction;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -148,7 +149,7 @@ impl Passwords<'_> {
         throttle.succeeded(&mut transaction, ctx.now).await?;
         let audited = Change {
             workspace: None,
-            action: "user.password_change",
+            action: AuditAction::UserPasswordChange,
             subject_id: Some(id.0),
             subject_name: &user.summary.email,
             before: None,

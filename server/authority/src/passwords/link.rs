@@ -1,6 +1,8 @@
 //! The one-time link that sets a password: 256 random bits, 24 hours, gone once used.
 
-use domain::{ids::UserId, roles::UserKind, token::UserSummary, user::User};
+use domain::{
+    audit_action::AuditAction, ids::UserId, roles::UserKind, token::UserSummary, user::User,
+};
 use serde_json::json;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
@@ -78,7 +80,7 @@ pub(crate) async fn issue(
     store::replace_link(connection, id, &secret.digest(), ctx.user_id(), expires_at).await?;
     let change = Change {
         workspace: None,
-        action: "user.password_link",
+        action: AuditAction::UserPasswordLink,
         subject_id: Some(id.0),
         subject_name: &user.summary.email,
         before: None,

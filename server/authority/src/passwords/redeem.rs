@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::token::UserSummary;
+use domain::{audit_action::AuditAction, token::UserSummary};
 use serde_json::json;
 
 use super::{Passwords, unchanged};
@@ -129,7 +129,7 @@ impl Passwords<'_> {
         throttle.unchecked(&mut transaction, ctx.now).await?;
         let change = Change {
             workspace: None,
-            action: "user.password_reset",
+            action: AuditAction::UserPasswordReset,
             subject_id: Some(user.id.0),
             subject_name: &user.email,
             before: None,
@@ -176,7 +176,7 @@ impl Passwords<'_> {
         let mut transaction = self.inner.begin().await?;
         let change = Change {
             workspace: None,
-            action: "user.password_reset_refused",
+            action: AuditAction::UserPasswordResetRefused,
             subject_id: Some(user.id.0),
             subject_name: &user.email,
             before: None,

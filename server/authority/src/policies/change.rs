@@ -1,6 +1,8 @@
 //! Changes a policy.
 
-use domain::{access::Permission, policy::PolicyRules, policy_view::PolicyView};
+use domain::{
+    access::Permission, audit_action::AuditAction, policy::PolicyRules, policy_view::PolicyView,
+};
 
 use super::{Policies, PolicyLevel, open, show::view};
 use crate::{
@@ -52,12 +54,12 @@ impl Policies<'_> {
         let tenant = opened.tenant();
         let id = self.inner.uuid(ctx.now);
         store::replace(&mut transaction, id, tenant, &rules, ctx.now).await?;
-        transaction.narrows(Subject::Workspace(tenant.map(Tenant::id)));
+        transaction.affects(Subject::Workspace(tenant.map(Tenant::id)), AuditAction::PolicyChange);
         let name =
             opened.access.as_ref().map_or("instance", |access| access.workspace.slug.as_ref());
         let change = Change {
             workspace: tenant.map(Tenant::id),
-            action: "policy.change",
+            action: AuditAction::PolicyChange,
             subject_id: tenant.map(|tenant| tenant.id().0),
             subject_name: name,
             before: Some(serde_json::json!(before)),

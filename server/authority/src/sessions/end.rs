@@ -1,6 +1,7 @@
 //! End sessions: a single one, or all sessions of a user.
 
 use domain::{
+    audit_action::AuditAction,
     ids::{SessionId, UserId},
     roles::InstanceRole,
 };
@@ -89,7 +90,7 @@ async fn note(
 ) -> Result<(), ServiceError> {
     let change = Change {
         workspace: None,
-        action: "session.end",
+        action: AuditAction::SessionEnd,
         subject_id: Some(user.0),
         subject_name: name,
         before: Some(serde_json::json!({"sessions": sessions})),

@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 use super::Sessions;
 use crate::{
     OpContext, ServiceError,
-    kernel::Actor,
+    kernel::{Actor, cursor},
     store::{
         sessions::{self as store, Filter},
         users,
@@ -86,10 +86,8 @@ impl Sessions<'_> {
             return Err(ServiceError::invalid("limit", message));
         }
         // Ids are in chronological order, so the last id of a page is the cursor of the next one.
-        let before =
-            query.cursor.as_deref().map(str::parse::<SessionId>).transpose().map_err(|_| {
-                ServiceError::invalid("cursor", "must be the `next` value of a page of this list")
-            })?;
+        let before = cursor::position::<SessionId>(query.cursor.as_deref())
+            .map_err(|error| ServiceError::Invalid(vec![error]))?;
         let mut connection = self.inner.connection().await?;
         let user = match query.user.as_deref() {
             Some(text) => Some(reach.user(&mut connection, text).await?),
@@ -97,12 +95,8 @@ impl Sessions<'_> {
         };
         // One more row shows whether there is a next page.
         let filter = Filter { user, before, id: None, rows: i64::from(query.limit) + 1 };
-        let mut items = self.live(&mut connection, ctx, &filter).await?;
-        let limit = usize::from(query.limit);
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next = items.last().filter(|_| more).map(|session| session.id.to_string());
-        Ok(Page { items, next })
+        let rows = self.live(&mut connection, ctx, &filter).await?;
+        Ok(cursor::page(rows, query.limit, |session| session.id.to_string()))
     }
 
     /// Returns one session.

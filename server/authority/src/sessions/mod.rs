@@ -22,7 +22,7 @@ pub(crate) use throttle::Throttle;
 
 use std::sync::Arc;
 
-use domain::{ids::SessionId, session::Visitor};
+use domain::{audit_action::AuditAction, ids::SessionId, session::Visitor};
 use serde_json::json;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -109,7 +109,7 @@ impl Inner {
         if ended > 0 {
             let change = Change {
                 workspace: None,
-                action: "session.end",
+                action: AuditAction::SessionEnd,
                 subject_id: Some(visitor.user.id.0),
                 subject_name: &visitor.user.email,
                 before: Some(json!({"sessions": ended})),

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use domain::{ids::UserId, names::WrittenEmail, session::Visitor};
+use domain::{audit_action::AuditAction, ids::UserId, names::WrittenEmail, session::Visitor};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -157,7 +157,7 @@ impl Sessions<'_> {
         let ctx = OpContext { actor: Actor::User(visitor.clone()), ..ctx.clone() };
         let change = Change {
             workspace: None,
-            action: "session.sign_in",
+            action: AuditAction::SessionSignIn,
             subject_id: Some(visitor.user.id.0),
             subject_name: &visitor.user.email,
             before: None,

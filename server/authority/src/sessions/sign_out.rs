@@ -1,6 +1,6 @@
 //! Sign out.
 
-use domain::ids::UserId;
+use domain::{audit_action::AuditAction, ids::UserId};
 
 use super::Sessions;
 use crate::{
@@ -51,7 +51,7 @@ impl Sessions<'_> {
             transaction.ends_acts_of(&[user.0]);
             let change = Change {
                 workspace: None,
-                action: "session.sign_out",
+                action: AuditAction::SessionSignOut,
                 subject_id: Some(user.0),
                 subject_name: "session",
                 before: None,

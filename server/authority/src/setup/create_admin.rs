@@ -1,6 +1,7 @@
 //! Sets the instance up without a browser, and creates further administrators, on the command line.
 
 use domain::{
+    audit_action::AuditAction,
     ids::UserId,
     names::{DisplayName, Email},
     problem::FieldError,
@@ -82,7 +83,7 @@ impl Setup<'_> {
             users::insert(&mut transaction, &user, ctx.now).await.map_err(email_taken)?;
             let change = Change {
                 workspace: None,
-                action: "user.create",
+                action: AuditAction::UserCreate,
                 subject_id: Some(summary.id.0),
                 subject_name: email.as_ref(),
                 before: None,

@@ -11,6 +11,7 @@ pub use complete::SetupForm;
 pub use create_admin::NewAdmin;
 
 use domain::{
+    audit_action::AuditAction,
     ids::{UserId, WorkspaceId},
     names::{DisplayName, Email, Slug},
     roles::{InstanceRole, UserKind, WorkspaceRole},
@@ -100,12 +101,12 @@ impl Setup<'_> {
             _ => ctx.clone(),
         };
         for (action, subject, name) in [
-            ("instance.set_up", None, founding.organisation.as_ref()),
-            ("user.create", Some(owner.id.0), founding.email.as_ref()),
-            ("workspace.create", Some(workspace.0), slug.as_ref()),
+            (AuditAction::InstanceSetUp, None, founding.organisation.as_ref()),
+            (AuditAction::UserCreate, Some(owner.id.0), founding.email.as_ref()),
+            (AuditAction::WorkspaceCreate, Some(workspace.0), slug.as_ref()),
         ] {
             let change = Change {
-                workspace: (action == "workspace.create").then_some(workspace),
+                workspace: (action == AuditAction::WorkspaceCreate).then_some(workspace),
                 action,
                 subject_id: subject,
                 subject_name: name,

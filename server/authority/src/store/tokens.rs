@@ -177,21 +177,23 @@ fn stop(standing: Option<&str>, user: Option<UserSummary>) -> Option<Stop> {
     Some(Stop { user, standing })
 }
 
-/// Inserts a token, without its audiences and its secret.
+/// Inserts a token, without its audiences and its secret. Returns `false` if the workspace already
+/// has a token with this creation key. Waits for a transaction that is creating one.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     tenant: Tenant,
     token: &NewToken<'_>,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let (rate_limit, rate_window_s) = columns_of(token.rate_limit);
-    sqlx::query!(
+    let outcome = sqlx::query!(
         "INSERT INTO tokens (id, workspace_id, user_id, created_by, name, description, scopes, not_before,
                              expires_at, ip_allow, hint, recoverable, tags, creation_key, enabled, created_at, updated_at,
                              rate_limit, rate_window_s, parent_id, within_parent, disabled_by, disabled_as, lifetime_us,
                              name_key, disabled_by_token)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $17, $18, $19,
-                 $19::uuid IS NOT NULL, $20, $21, $22, $23, $24)",
+                 $19::uuid IS NOT NULL, $20, $21, $22, $23, $24)
+         ON CONFLICT ON CONSTRAINT tokens_creation_key_unique DO NOTHING",
         token.id.0,
         tenant.id().0,
         token.user.0,
@@ -219,7 +221,7 @@ pub(crate) async fn insert(
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(outcome.rows_affected() == 1)
 }
 
 /// Converts a lifetime to its column, in microseconds. Returns `None` unless it is positive.

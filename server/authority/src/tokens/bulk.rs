@@ -2,18 +2,8 @@
 
 use domain::{access::Permission, ids::TokenId, names::Slug};
 
-use super::{
-    Tokens,
-    delete::bury,
-    enable::{switch, switch_off},
-    expire::end,
-};
-use crate::{
-    OpContext, ServiceError,
-    access::{self, Access},
-    store::descendants::DescendantStop,
-    transaction::Transaction,
-};
+use super::{Tokens, switch::Switch};
+use crate::{OpContext, ServiceError, access, store::descendants::DescendantStop};
 
 /// The maximum number of tokens in one call.
 pub const BULK_MAX: usize = 100;
@@ -120,26 +110,20 @@ impl Tokens<'_> {
         let access =
             access::authorise_tokens(&mut transaction, ctx, workspace, Permission::TokensWrite)
                 .await?;
-        action.apply(&mut transaction, ctx, &access, (id, children)).await?;
+        let switch = Switch::from(action);
+        switch.apply(&mut transaction, ctx, &access, (id, None), children).await?;
         transaction.commit_before_descendants().await
     }
 }
 
-impl BulkAction {
-    async fn apply(
-        self,
-        transaction: &mut Transaction<'_>,
-        ctx: &OpContext,
-        access: &Access,
-        (id, children): (TokenId, bool),
-    ) -> Result<(), ServiceError> {
-        match self {
-            Self::Enable => switch(transaction, ctx, access, (id, None), true).await,
-            Self::Disable => switch_off(transaction, ctx, access, (id, None), children).await,
-            Self::Expire => end(transaction, ctx, access, id, None).await,
-            Self::Delete => bury(transaction, ctx, access, (id, None), children).await,
+impl From<BulkAction> for Switch {
+    fn from(action: BulkAction) -> Self {
+        match action {
+            BulkAction::Enable => Self::Enable,
+            BulkAction::Disable => Self::Disable,
+            BulkAction::Expire => Self::Expire,
+            BulkAction::Delete => Self::Delete,
         }
-        .map(drop)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Shared steps of all token changes. A change first locks the token's row in the version that the
 //! caller expects. Its audit row holds the token before and after the change.
 
-use domain::{ids::TokenId, token::Token};
+use domain::{audit_action::AuditAction, ids::TokenId, token::Token};
 use sqlx::PgConnection;
 
 use super::lifting::foresee;
@@ -94,33 +94,47 @@ async fn lock(
     }
 }
 
-/// Records a change of a token: writes the audit row and notes the change for the replicas. Returns
+/// Records a change of a token: notes its effect for the replicas and writes the audit row. Returns
 /// the token in its new state.
-///
-/// Every change except enabling may revoke access.
 pub(crate) async fn changed(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
-    action: &str,
+    action: AuditAction,
     before: &Token,
 ) -> Result<Token, ServiceError> {
     let token = read(transaction, ctx, access, before.id).await?;
-    if action == "token.enable" {
-        transaction.widens(Subject::Token(token.id));
-    } else {
-        transaction.narrows(Subject::Token(token.id));
-    }
+    note(transaction, ctx, access, action, (before, Some(&token))).await?;
+    Ok(token)
+}
+
+/// Records as [`changed`] does that a token was deleted.
+pub(super) async fn deleted(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    before: &Token,
+) -> Result<(), ServiceError> {
+    note(transaction, ctx, access, AuditAction::TokenDelete, (before, None)).await
+}
+
+async fn note(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    action: AuditAction,
+    (before, after): (&Token, Option<&Token>),
+) -> Result<(), ServiceError> {
+    transaction.affects(Subject::Token(before.id), action);
     let change = Change {
         workspace: Some(access.workspace.id),
         action,
-        subject_id: Some(token.id.0),
-        subject_name: &token.name,
+        subject_id: Some(before.id.0),
+        subject_name: &after.unwrap_or(before).name,
         before: Some(snapshot(before)),
-        after: Some(snapshot(&token)),
+        after: after.map(snapshot),
     };
-    record(transaction, ctx, change).await?;
-    Ok(token)
+    record(transaction, ctx, change).await
 }
 
 async fn read(

@@ -16,6 +16,7 @@
 use std::time::Duration;
 
 use domain::{
+    audit_action::AuditAction,
     ids::{TokenId, UserId},
     token::Token,
 };
@@ -236,7 +237,7 @@ impl Inner {
             let stopped: Vec<_> = tokens.iter().map(record).collect();
             descendants::stop(&mut transaction, &stop, &stopped, now).await?;
             for id in &ids {
-                transaction.narrows(Subject::Token(TokenId(*id)));
+                transaction.affects(Subject::Token(TokenId(*id)), action_of(stop.how));
             }
             self.record_stops(&mut transaction, &stop, &tokens, now).await?;
             let end = stop.how.ends_at().unwrap_or(now);
@@ -253,17 +254,11 @@ impl Inner {
         tokens: &[Token],
         now: OffsetDateTime,
     ) -> Result<(), ServiceError> {
-        let action = match stop.how {
-            How::Disable => "token.disable",
-            How::Expire => "token.expire",
-            How::EndBy(_) => "token.update",
-            How::Delete => "token.delete",
-        };
         let changes = tokens
             .iter()
             .map(|token| Change {
                 workspace: Some(stop.tenant.id()),
-                action,
+                action: action_of(stop.how),
                 subject_id: Some(token.id.0),
                 subject_name: &token.name,
                 before: Some(snapshot(token)),
@@ -272,6 +267,16 @@ impl Inner {
             .collect();
         let by = (self.keys.as_ref(), &stop.author, now);
         record_all(connection, by, stop.tenant.id(), changes).await
+    }
+}
+
+/// Returns the action that the audit row of a stopped token records.
+const fn action_of(how: How) -> AuditAction {
+    match how {
+        How::Disable => AuditAction::TokenDisable,
+        How::Expire => AuditAction::TokenExpire,
+        How::EndBy(_) => AuditAction::TokenUpdate,
+        How::Delete => AuditAction::TokenDelete,
     }
 }
 

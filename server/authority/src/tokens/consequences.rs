@@ -26,6 +26,7 @@ use crate::{
     transaction::Transaction,
 };
 use domain::{
+    audit_action::AuditAction,
     decision::{DecisionCode, Demand},
     token::Standing,
 };
@@ -110,7 +111,8 @@ impl Tokens<'_> {
                     known => known.clone(),
                 };
                 let ctx = OpContext { actor, ..ctx.clone() };
-                changed(&mut transaction, &ctx, &access, "token.grace_end", &before).await?;
+                changed(&mut transaction, &ctx, &access, AuditAction::TokenGraceEnd, &before)
+                    .await?;
             }
         }
         // The commit waits for the other servers and needs no connection for that.
@@ -157,7 +159,7 @@ async fn record_reuse(
 ) -> Result<(), ServiceError> {
     let (tenant, id) = (access.tenant(), facts.token_id);
     tokens_change::note_reuse(connection, tenant, id, ctx.now).await?;
-    connection.narrows(Subject::Token(id));
+    connection.affects(Subject::Token(id), AuditAction::TokenReuse);
     let token = tokens::by_id(connection, tenant, id, ctx.now)
         .await?
         .ok_or(ServiceError::NotFound("token"))?;
@@ -165,7 +167,7 @@ async fn record_reuse(
     after["presented_from"] = demand.ip.map(|address| address.to_string()).into();
     let change = Change {
         workspace: Some(access.workspace.id),
-        action: "token.reuse",
+        action: AuditAction::TokenReuse,
         subject_id: Some(id.0),
         subject_name: &token.name,
         before: None,
@@ -178,7 +180,7 @@ async fn record_reuse(
         && policies::disables_on_reuse(connection, tenant).await?
     {
         tokens_change::set_enabled(connection, tenant, id, Some(by), ctx.now).await?;
-        let token = changed(connection, ctx, access, "token.disable", &token).await?;
+        let token = changed(connection, ctx, access, AuditAction::TokenDisable, &token).await?;
         // The policy disables them, not the caller who happened to present the secret.
         let nobody = OpContext { actor: Actor::Anonymous, ..ctx.clone() };
         children::follow_later(connection, &nobody, access, id, How::Disable).await?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use domain::{
     access::Permission,
+    audit_action::AuditAction,
     ids::{SecretId, TokenId},
     names::{Slug, TOKEN_NAME_MAX, TokenName},
     policy::Policy,
@@ -100,11 +101,14 @@ impl Tokens<'_> {
             return Err(ServiceError::Invalid(errors));
         };
         inherit(ctx, draft, &mut checked).map_err(ServiceError::BoundExceeded)?;
-        if let Some(key) = draft.creation_key
-            && let Some(id) = store::by_creation_key(connection, access.tenant(), key).await?
+        if draft.creation_key.is_some()
+            && (policy.unique_names || levels.workspace.max_tokens.is_some())
         {
-            return Err(ServiceError::AlreadyCreated(id));
+            // Wait for a request with the same form here. Otherwise, the checks below would count
+            // its token, and refuse the name or the number of tokens.
+            workspaces::lock(connection, access.tenant()).await?;
         }
+        refuse_repeated(connection, access, draft).await?;
         check_room(connection, access, &levels, 1).await?;
         let id = TokenId(self.inner.uuid(ctx.now));
         if policy.unique_names && draft.number_name {
@@ -124,7 +128,7 @@ impl Tokens<'_> {
         }
         let change = Change {
             workspace: Some(access.workspace.id),
-            action: "token.create",
+            action: AuditAction::TokenCreate,
             subject_id: Some(id.0),
             subject_name: &token.name,
             before: None,
@@ -189,6 +193,19 @@ impl Tokens<'_> {
     }
 }
 
+/// Refuses a form that already created its token.
+async fn refuse_repeated(
+    connection: &mut PgConnection,
+    access: &Access,
+    draft: &TokenDraft,
+) -> Result<(), ServiceError> {
+    let Some(key) = draft.creation_key else { return Ok(()) };
+    match store::by_creation_key(connection, access.tenant(), key).await? {
+        Some(id) => Err(ServiceError::AlreadyCreated(id)),
+        None => Ok(()),
+    }
+}
+
 /// Inserts a token with its audiences.
 async fn insert(
     connection: &mut PgConnection,
@@ -225,15 +242,12 @@ async fn insert(
         parent: parent(ctx),
         disabled,
     };
-    store::insert(connection, access.tenant(), &token, ctx.now).await.map_err(|error| {
+    if !store::insert(connection, access.tenant(), &token, ctx.now).await? {
         // The same form was submitted twice at the same moment, and the other request created
         // the token.
-        if error.violates("tokens_creation_key_unique") {
-            ServiceError::AlreadyCreated(id)
-        } else {
-            error.into()
-        }
-    })?;
+        refuse_repeated(connection, access, draft).await?;
+        return Err(ServiceError::internal("the token with this creation key was not found"));
+    }
     store::insert_audiences(connection, id, &checked.grants).await?;
     fix_bounds(connection, ctx, access, (id, user.id), checked).await
 }

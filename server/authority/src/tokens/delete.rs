@@ -1,17 +1,12 @@
 //! Delete a token permanently ("revoke").
 
-use domain::{access::Permission, ids::TokenId, token::Token};
+use domain::{ids::TokenId, token::Token};
 
-use super::{
-    Tokens,
-    change::{locked_to_stop, snapshot},
-    children::{self, How},
-};
+use super::{Tokens, switch::Switch};
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
-    audit::record,
-    kernel::{Actor, Change, Subject},
+    kernel::{Actor, Subject},
     store::{secrets_change, tokens_change},
     transaction::Transaction,
 };
@@ -62,13 +57,7 @@ impl Tokens<'_> {
         expected: Option<i64>,
         children: bool,
     ) -> Result<Token, ServiceError> {
-        let (mut transaction, ctx) = self.inner.begin_for_token(ctx, id).await?;
-        let ctx = &ctx;
-        let access =
-            access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
-        let token = bury(&mut transaction, ctx, &access, (id, expected), children).await?;
-        transaction.commit().await?;
-        Ok(token)
+        self.switch(ctx, (id, expected), Switch::Delete, children).await
     }
 
     /// Deletes the calling token. Every token may delete itself, also with its older secret and
@@ -83,7 +72,8 @@ impl Tokens<'_> {
     ) -> Result<Token, ServiceError> {
         let mut transaction = self.inner.begin().await?;
         let (access, facts) = access::authorise_self(&mut transaction, ctx).await?;
-        let token = bury(&mut transaction, ctx, &access, (facts.token_id, expected), false).await?;
+        let target = (facts.token_id, expected);
+        let token = Switch::Delete.apply(&mut transaction, ctx, &access, target, false).await?;
         transaction.commit().await?;
         Ok(token)
     }
@@ -105,41 +95,16 @@ impl Tokens<'_> {
     }
 }
 
-/// Turns a token into a tombstone, and also its descendants if the caller or policy asks for that.
-pub(super) async fn bury(
+/// Turns a locked token into a tombstone. Returns `true`: a deleted token cannot be locked again.
+pub(super) async fn write(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
-    (id, expected): (TokenId, Option<i64>),
-    children: bool,
-) -> Result<Token, ServiceError> {
-    let token = bury_one(transaction, ctx, access, id, expected).await?;
-    children::follow(transaction, ctx, access, id, (How::Delete, children)).await?;
-    Ok(token)
-}
-
-/// Turns one token into a tombstone.
-async fn bury_one(
-    transaction: &mut Transaction<'_>,
-    ctx: &OpContext,
-    access: &Access,
-    id: TokenId,
-    expected: Option<i64>,
-) -> Result<Token, ServiceError> {
-    let token = locked_to_stop(transaction, ctx, access, id, expected).await?;
-    if !tokens_change::delete(transaction, access.tenant(), id, ctx.now).await? {
+    before: &Token,
+) -> Result<bool, ServiceError> {
+    if !tokens_change::delete(transaction, access.tenant(), before.id, ctx.now).await? {
         return Err(ServiceError::NotFound("token"));
     }
-    secrets_change::forget_sealed(transaction, id).await?;
-    transaction.narrows(Subject::Token(id));
-    let change = Change {
-        workspace: Some(access.workspace.id),
-        action: "token.delete",
-        subject_id: Some(id.0),
-        subject_name: &token.name,
-        before: Some(snapshot(&token)),
-        after: None,
-    };
-    record(transaction, ctx, change).await?;
-    Ok(token)
+    secrets_change::forget_sealed(transaction, before.id).await?;
+    Ok(true)
 }

@@ -1,9 +1,18 @@
 //! Disable a token.
 
-use domain::{access::Permission, ids::TokenId, token::Token};
+use domain::{ids::TokenId, token::Token};
 
-use super::{Tokens, enable::switch_off};
-use crate::{OpContext, ServiceError, access};
+use super::{
+    Tokens,
+    containment::{disabler, stopped_by},
+    switch::Switch,
+};
+use crate::{
+    OpContext, ServiceError,
+    access::Access,
+    store::{stops, tokens_change},
+    transaction::Transaction,
+};
 
 impl Tokens<'_> {
     /// Disables a token: it is refused everywhere until it is enabled again. A disabled token stays
@@ -32,12 +41,22 @@ impl Tokens<'_> {
         expected: Option<i64>,
         children: bool,
     ) -> Result<Token, ServiceError> {
-        let (mut transaction, ctx) = self.inner.begin_for_token(ctx, id).await?;
-        let ctx = &ctx;
-        let access =
-            access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
-        let token = switch_off(&mut transaction, ctx, &access, (id, expected), children).await?;
-        transaction.commit().await?;
-        Ok(token)
+        self.switch(ctx, (id, expected), Switch::Disable, children).await
     }
+}
+
+/// Disables a locked token. Returns `false` if it is disabled already, by an actor whose stop
+/// stays.
+pub(super) async fn write(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    before: &Token,
+) -> Result<bool, ServiceError> {
+    let (tenant, id) = (access.tenant(), before.id);
+    let by = stopped_by(transaction, ctx, access, (id, before.user.id)).await?;
+    let stoppers = stops::stoppers(transaction, tenant, id).await?;
+    let Some(off) = disabler(by, before, stoppers) else { return Ok(false) };
+    tokens_change::set_enabled(transaction, tenant, id, Some(off), ctx.now).await?;
+    Ok(true)
 }

@@ -1,15 +1,13 @@
 //! End a token's grace: the secret that a rotation replaced stops working.
 
-use domain::{access::Permission, ids::TokenId, token::Token};
+use domain::{ids::TokenId, token::Token};
 
-use super::{
-    Tokens,
-    change::{changed, locked_to_stop},
-};
+use super::{Tokens, switch::Switch};
 use crate::{
-    OpContext, ServiceError, access,
-    kernel::Subject,
+    OpContext, ServiceError,
+    access::Access,
     store::{secrets_change, tokens_change},
+    transaction::Transaction,
 };
 
 impl Tokens<'_> {
@@ -24,19 +22,20 @@ impl Tokens<'_> {
         id: TokenId,
         expected: Option<i64>,
     ) -> Result<Token, ServiceError> {
-        let (mut transaction, ctx) = self.inner.begin_for_token(ctx, id).await?;
-        let ctx = &ctx;
-        let access =
-            access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
-        let before = locked_to_stop(&mut transaction, ctx, &access, id, expected).await?;
-        if !secrets_change::end_older(&mut transaction, id, ctx.now).await? {
-            transaction.already_so(Subject::Token(id));
-            transaction.commit().await?;
-            return Ok(before);
-        }
-        tokens_change::touch(&mut transaction, access.tenant(), id, ctx.now).await?;
-        let token = changed(&mut transaction, ctx, &access, "token.grace_end", &before).await?;
-        transaction.commit().await?;
-        Ok(token)
+        self.switch(ctx, (id, expected), Switch::EndGrace, false).await
     }
+}
+
+/// Expires the older secret of a locked token. Returns `false` if it has none.
+pub(super) async fn write(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    before: &Token,
+) -> Result<bool, ServiceError> {
+    if !secrets_change::end_older(transaction, before.id, ctx.now).await? {
+        return Ok(false);
+    }
+    tokens_change::touch(transaction, access.tenant(), before.id, ctx.now).await?;
+    Ok(true)
 }

@@ -1,18 +1,15 @@
 //! Expire a token now.
 
-use domain::{access::Permission, ids::TokenId, token::Token};
+use domain::{ids::TokenId, token::Token};
 
 use super::{
     Tokens,
-    change::{changed, locked_to_stop},
-    children::{self, How},
     containment::{ender, stopped_again, stopped_by},
+    switch::Switch,
 };
 use crate::{
     OpContext, ServiceError,
-    access::{self, Access},
-    fallen_invitations::close_fallen_of_token,
-    kernel::Subject,
+    access::Access,
     store::{secrets_change, stops, tokens_change},
     transaction::Transaction,
 };
@@ -30,54 +27,28 @@ impl Tokens<'_> {
         id: TokenId,
         expected: Option<i64>,
     ) -> Result<Token, ServiceError> {
-        let (mut transaction, ctx) = self.inner.begin_for_token(ctx, id).await?;
-        let ctx = &ctx;
-        let access =
-            access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
-        let token = end(&mut transaction, ctx, &access, id, expected).await?;
-        transaction.commit().await?;
-        Ok(token)
+        self.switch(ctx, (id, expected), Switch::Expire, false).await
     }
 }
 
-/// Expires a token, and also its descendants if policy asks for that.
-pub(super) async fn end(
+/// Expires a locked token. Returns `false` if it is expired already, by an actor whose stop stays.
+pub(super) async fn write(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
-    id: TokenId,
-    expected: Option<i64>,
-) -> Result<Token, ServiceError> {
-    let token = end_one(transaction, ctx, access, id, expected).await?;
-    children::follow(transaction, ctx, access, id, (How::Expire, false)).await?;
-    Ok(token)
-}
-
-/// Expires one token.
-async fn end_one(
-    connection: &mut Transaction<'_>,
-    ctx: &OpContext,
-    access: &Access,
-    id: TokenId,
-    expected: Option<i64>,
-) -> Result<Token, ServiceError> {
-    let before = locked_to_stop(connection, ctx, access, id, expected).await?;
-    let tenant = access.tenant();
-    let by = stopped_by(connection, ctx, access, (id, before.user.id)).await?;
-    let stoppers = stops::stoppers(connection, tenant, id).await?;
+    before: &Token,
+) -> Result<bool, ServiceError> {
+    let (tenant, id) = (access.tenant(), before.id);
+    let by = stopped_by(transaction, ctx, access, (id, before.user.id)).await?;
+    let stoppers = stops::stoppers(transaction, tenant, id).await?;
     if before.expires_at.is_some_and(|end| end <= ctx.now) {
         let was = (before.ended_by.as_ref(), stoppers.ended_by);
-        let Some(by) = stopped_again(by, was, before.user.id) else {
-            connection.already_so(Subject::Token(id));
-            return Ok(before);
-        };
-        tokens_change::set_ended_by(connection, tenant, id, by, ctx.now).await?;
+        let Some(by) = stopped_again(by, was, before.user.id) else { return Ok(false) };
+        tokens_change::set_ended_by(transaction, tenant, id, by, ctx.now).await?;
     } else {
-        tokens_change::expire(connection, tenant, id, ender(by, &before, stoppers), ctx.now)
-            .await?;
-        secrets_change::end_older(connection, id, ctx.now).await?;
+        let by = ender(by, before, stoppers);
+        tokens_change::expire(transaction, tenant, id, by, ctx.now).await?;
+        secrets_change::end_older(transaction, id, ctx.now).await?;
     }
-    let token = changed(connection, ctx, access, "token.expire", &before).await?;
-    close_fallen_of_token(connection, ctx, tenant, &token).await?;
-    Ok(token)
+    Ok(true)
 }

@@ -1,7 +1,7 @@
 //! Tokens: create, list, show, change, enable, disable, rotate, reveal, delete.
 //!
 //! Every change follows the steps of `change`: lock the row in the expected version, change it, and
-//! write the revision and the audit row.
+//! write the revision and the audit row. `switch` takes these steps for the changes without a form.
 
 mod bulk;
 pub(crate) mod change;
@@ -34,6 +34,7 @@ mod revoke;
 mod rotate;
 mod show;
 mod shrink;
+mod switch;
 mod unread;
 mod update;
 mod usage;

@@ -2,6 +2,7 @@
 //! workspace. No transaction holds locks that other transactions need for longer than that.
 
 use domain::{
+    audit_action::AuditAction,
     ids::{TokenId, UserId, WorkspaceId},
     token::Token,
 };
@@ -150,14 +151,14 @@ pub(super) async fn disable_some(
     let stopped: Vec<_> = tokens.iter().map(record).collect();
     stops::disable(transaction, &stopped, now).await?;
     for id in &ids {
-        transaction.narrows(Subject::Token(TokenId(*id)));
+        transaction.affects(Subject::Token(TokenId(*id)), AuditAction::TokenDisable);
     }
     let after = |token: &Token| snapshot(&Token { enabled: false, ..token.clone() });
     let changes = tokens
         .iter()
         .map(|token| Change {
             workspace: Some(workspace),
-            action: "token.disable",
+            action: AuditAction::TokenDisable,
             subject_id: Some(token.id.0),
             subject_name: &token.name,
             before: Some(snapshot(token)),

@@ -2,6 +2,7 @@
 
 use domain::{
     access::Permission,
+    audit_action::AuditAction,
     ids::{SecretId, TokenId, WorkspaceId},
     token::Token,
 };
@@ -60,7 +61,7 @@ impl Tokens<'_> {
             .map_err(ServiceError::internal)?;
         let change = Change {
             workspace: Some(access.workspace.id),
-            action: "token.reveal",
+            action: AuditAction::TokenReveal,
             subject_id: Some(id.0),
             subject_name: &token.name,
             before: None,

@@ -5,6 +5,7 @@ use std::time::Duration as Wait;
 
 use domain::{
     access::Permission,
+    audit_action::AuditAction,
     bounds::{earlier, ends_later},
     expiry::{ExpiryChoice, ExpiryError},
     ids::{TokenId, UserId},
@@ -260,7 +261,7 @@ impl Tokens<'_> {
         let lifetime = ends_at.and(lifetime);
         tokens_change::set_lifetime(connection, access.tenant(), token.id, lifetime, ended).await?;
         let before = token;
-        let token = changed(connection, ctx, access, "token.rotate", before).await?;
+        let token = changed(connection, ctx, access, AuditAction::TokenRotate, before).await?;
         close_fallen_of_token(connection, ctx, access.tenant(), &token).await?;
         if let Some(end) = ends_at
             && ends_later(before.expires_at, ends_at)

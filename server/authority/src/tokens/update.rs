@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     access::Permission,
+    audit_action::AuditAction,
     bounds::ends_later,
     expiry::{ExpiryChoice, ExpiryError},
     held::HeldScopes,
@@ -26,13 +27,13 @@ use super::{
         ender, may_lift, may_prolong, may_unbind, may_widen_by_token, note_bounds, stopped_by,
     },
     create::check_name,
-    enable::switch,
     exposed::refuse_exposed,
     fields::{ip_allow, keep, not_before, rate_limit},
     reach::{holder, keep_holders},
     renewal::{NOT_RENEWABLE, could_outlast_caller, lowered},
     reveal::may_reveal,
     shrink::{shrunk, shrunk_by_name},
+    switch::Switch,
     widening::{Grantor, Shortfall, widens},
 };
 use crate::{
@@ -159,7 +160,8 @@ impl Tokens<'_> {
             note_end(&mut transaction, ctx, &access, (&before, &after), (made_at, stoppers))
                 .await?;
             note_bounds(&mut transaction, ctx, &access, (&before, &after)).await?;
-            token = changed(&mut transaction, ctx, &access, "token.update", &before).await?;
+            token =
+                changed(&mut transaction, ctx, &access, AuditAction::TokenUpdate, &before).await?;
             if let Some(end) = after.expires_at
                 && ends_later(before.expires_at, after.expires_at)
             {
@@ -173,7 +175,8 @@ impl Tokens<'_> {
         }
         if let Some(enabled) = patch.enabled {
             // Audited as its own action, whatever else changes with it.
-            token = switch(&mut transaction, ctx, &access, (id, None), enabled).await?;
+            let switch = if enabled { Switch::Enable } else { Switch::Disable };
+            token = switch.apply(&mut transaction, ctx, &access, (id, None), false).await?;
         }
         if after.user.id != before.user.id {
             keep_holders(&mut transaction, ctx, [after.user.id]).await?;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use domain::{
+    audit_action::{AuditAction, Effect},
     ids::{TokenId, UserId, WorkspaceId},
     roles::InstanceRole,
 };
@@ -120,6 +121,15 @@ impl<'a> Transaction<'a> {
     /// Returns a new id for a row.
     pub(crate) fn uuid(&self, now: OffsetDateTime) -> Uuid {
         self.inner.uuid(now)
+    }
+
+    /// Records that an action changes this subject, with the action's effect on tokens.
+    pub(crate) fn affects(&mut self, subject: Subject, action: AuditAction) {
+        match action.effect() {
+            Effect::Narrows => self.narrows(subject),
+            Effect::Widens => self.widens(subject),
+            Effect::Neutral => {}
+        }
     }
 
     /// Records a change that may take something away from tokens. The commit returns when no

@@ -3,6 +3,12 @@
 //! Spreadsheets evaluate a cell that begins like a formula, even if another person chose the
 //! token's name. Such a cell is written with a leading apostrophe, which spreadsheets hide; reading
 //! removes it.
+//!
+//! The `csv` crate doesn't replace this module. Its reader accepts any text: it takes a stray quote
+//! as part of the cell, an unclosed one as closed at the end of the file, and a carriage return as
+//! the end of a row. An import must refuse such a file and name the line, because a digest that is
+//! read wrongly is a token that doesn't work. Its writer decides on quotes for a whole file, but
+//! guarded cells are always quoted, and others only if they must be.
 
 /// The characters that begin a formula (OWASP, "CSV Injection"), including the wide forms of East
 /// Asian keyboards.

@@ -7,6 +7,7 @@ use std::{
 
 use domain::{
     access::Permission,
+    audit_action::AuditAction,
     bounds::Bounds,
     expiry,
     grants::{Grants, Rights},
@@ -289,7 +290,7 @@ impl Transfer<'_> {
         imports::note_collision(connection, access.tenant(), whose, ctx.now).await?;
         let change = Change {
             workspace: Some(access.workspace.id),
-            action: "token.import_refused",
+            action: AuditAction::TokenImportRefused,
             subject_id: None,
             subject_name: access.workspace.slug.as_ref(),
             before: None,
@@ -347,7 +348,9 @@ impl Transfer<'_> {
             parent: parent(ctx),
             disabled: None,
         };
-        store::insert(connection, access.tenant(), &token, ctx.now).await?;
+        if !store::insert(connection, access.tenant(), &token, ctx.now).await? {
+            return Err(ServiceError::internal("a token without a creation key was not inserted"));
+        }
         store::insert_audiences(connection, id, &row.draft.grants).await?;
         fix_bounds(connection, ctx, access, (id, row.user.id), &row.draft).await?;
         let secret: Uuid = self.inner.uuid(ctx.now);
@@ -382,7 +385,7 @@ async fn record_imports(
             let token = tokens.get(id).ok_or(ServiceError::NotFound("token"))?;
             changes.push(Change {
                 workspace: Some(access.workspace.id),
-                action: "token.import",
+                action: AuditAction::TokenImport,
                 subject_id: Some(id.0),
                 subject_name: &token.name,
                 before: None,

@@ -1,6 +1,8 @@
 //! Change a user's name or role, or enable or disable the user.
 
-use domain::{ids::UserId, names::DisplayName, roles::InstanceRole, user::User};
+use domain::{
+    audit_action::AuditAction, ids::UserId, names::DisplayName, roles::InstanceRole, user::User,
+};
 use serde_json::json;
 
 use crate::{
@@ -142,7 +144,7 @@ impl Users<'_> {
             stops = lost.stops;
         }
         let still_acting = store::acting_tokens(&mut transaction, id).await?;
-        transaction.narrows(Subject::User(id));
+        transaction.affects(Subject::User(id), AuditAction::UserChange);
         let after = locked(&mut transaction, id).await?;
         let stays_owner = role == InstanceRole::Owner && enabled;
         check_last_owner(&mut transaction, &user, stays_owner).await?;
@@ -249,7 +251,7 @@ async fn note_change(
     }
     let change = Change {
         workspace: None,
-        action: "user.change",
+        action: AuditAction::UserChange,
         subject_id: Some(id.0),
         subject_name: &after.summary.email,
         before: Some(snapshot(before)),

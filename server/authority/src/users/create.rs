@@ -1,6 +1,7 @@
 //! Create a person or a service account.
 
 use domain::{
+    audit_action::AuditAction,
     ids::UserId,
     names::{DisplayName, Email},
     problem::FieldError,
@@ -165,7 +166,7 @@ impl Users<'_> {
         let user = store::record(transaction, id).await?.ok_or(ServiceError::NotFound("user"))?;
         let change = Change {
             workspace: None,
-            action: "user.create",
+            action: AuditAction::UserCreate,
             subject_id: Some(id.0),
             subject_name: &user.summary.email,
             before: None,

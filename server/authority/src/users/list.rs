@@ -7,7 +7,7 @@ use domain::{
 };
 
 use super::Users;
-use crate::{OpContext, ServiceError, store::users as store};
+use crate::{OpContext, ServiceError, kernel::cursor, store::users as store};
 
 /// The maximum length of a search text, in characters. It is longer than any text that it is
 /// compared with.
@@ -33,33 +33,37 @@ impl Users<'_> {
             let message = format!("must be 1 to {USERS_LIMIT_MAX}");
             return Err(ServiceError::invalid("limit", message));
         }
-        let after = query.cursor.as_deref().map(decode).transpose()?;
+        let after = cursor::position::<After>(query.cursor.as_deref())
+            .map_err(|error| ServiceError::Invalid(vec![error]))?;
         let mut connection = self.inner.connection().await?;
-        let limit = usize::from(query.limit);
         // One more row shows whether there is a next page.
         let rows = i64::from(query.limit) + 1;
-        let mut items = store::page(&mut connection, query, after.as_deref(), rows).await?;
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next = items.last().filter(|_| more).map(|user| encode(&user.summary.email));
-        Ok(Page { items, next })
+        let after = after.as_ref().map(|After(email)| email.as_str());
+        let rows = store::page(&mut connection, query, after, rows).await?;
+        let cursor = |user: &User| After(user.summary.email.clone()).to_string();
+        Ok(cursor::page(rows, query.limit, cursor))
     }
 }
 
-/// Returns the cursor of the page after this address. Addresses are unique and never change.
-fn encode(email: &str) -> String {
-    URL_SAFE_NO_PAD.encode(email)
+/// The position after the user with this address. Addresses are unique and never change.
+#[derive(Debug, PartialEq, Eq)]
+struct After(String);
+
+impl std::fmt::Display for After {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&URL_SAFE_NO_PAD.encode(&self.0))
+    }
 }
 
-fn decode(text: &str) -> Result<String, ServiceError> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
-    // A text in PostgreSQL cannot contain NUL.
-    String::from_utf8(bytes)
-        .ok()
-        .filter(|email| !email.is_empty() && !email.contains('\0'))
-        .ok_or_else(|| {
-            ServiceError::invalid("cursor", "must be the `next` value of a page of this list")
-        })
+impl std::str::FromStr for After {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(drop)?;
+        let email = String::from_utf8(bytes).map_err(drop)?;
+        // A text in PostgreSQL cannot contain NUL.
+        if email.is_empty() || email.contains('\0') { Err(()) } else { Ok(Self(email)) }
+    }
 }
 
 #[cfg(test)]
@@ -71,12 +75,13 @@ mod tests {
     proptest! {
         #[test]
         fn decoding_any_cursor_never_panics(text in any::<String>()) {
-            let _ = decode(&text);
+            let _ = text.parse::<After>();
         }
 
         #[test]
         fn cursor_survives_a_round_trip(email in "[a-zé@.]{1,40}") {
-            prop_assert_eq!(decode(&encode(&email)).unwrap(), email);
+            let after = After(email);
+            prop_assert_eq!(after.to_string().parse::<After>().unwrap(), after);
         }
     }
 }

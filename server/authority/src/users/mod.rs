@@ -18,6 +18,7 @@ pub use create::NewUser;
 use lose::lose;
 
 use domain::{
+    audit_action::AuditAction,
     ids::UserId,
     roles::{InstanceRole, UserKind},
     token::UserSummary,
@@ -130,7 +131,7 @@ async fn note_password_end(
 fn password_end(person: &UserSummary, ended_sessions: u64) -> Change<'_> {
     Change {
         workspace: None,
-        action: "user.password_end",
+        action: AuditAction::UserPasswordEnd,
         subject_id: Some(person.id.0),
         subject_name: &person.email,
         before: None,

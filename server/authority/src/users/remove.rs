@@ -1,6 +1,6 @@
 //! Remove a user permanently.
 
-use domain::ids::UserId;
+use domain::{audit_action::AuditAction, ids::UserId};
 use serde_json::json;
 
 use crate::{
@@ -97,7 +97,7 @@ impl Users<'_> {
             unmade.extend(lost.ended);
             stops = lost.stops;
         }
-        transaction.narrows(Subject::User(id));
+        transaction.affects(Subject::User(id), AuditAction::UserRemove);
         check_last_owner(&mut transaction, &user, false).await?;
         let acted: Vec<_> = unmade.iter().map(|(person, _)| person.id).collect();
         let mut looks = Vec::new();
@@ -113,7 +113,7 @@ impl Users<'_> {
         let mut ended_passwords = addresses(&unmade);
         let change = Change {
             workspace: None,
-            action: "user.remove",
+            action: AuditAction::UserRemove,
             subject_id: Some(id.0),
             subject_name: &user.summary.email,
             before: Some(snapshot(&user)),

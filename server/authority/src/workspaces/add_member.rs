@@ -2,6 +2,7 @@
 
 use domain::{
     access::Permission,
+    audit_action::AuditAction,
     grants::GrantPattern,
     ids::{InvitationId, UserId},
     names::{Slug, WrittenEmail},
@@ -87,7 +88,7 @@ impl Workspaces<'_> {
         let wanted = (&*new.user, new.role, grants.as_deref());
         let added = if adds {
             let member = add(&mut transaction, ctx, &access, wanted).await?;
-            transaction.widens(Subject::Membership(member.user.id));
+            transaction.affects(Subject::Membership(member.user.id), AuditAction::MemberAdd);
             Added::Member(member)
         } else {
             let id = InvitationId(self.inner.uuid(ctx.now));
@@ -148,7 +149,7 @@ async fn add(
     invitations::close(connection, tenant, &member.user.email, ctx.now).await?;
     let change = Change {
         workspace: Some(tenant.id()),
-        action: "member.add",
+        action: AuditAction::MemberAdd,
         subject_id: Some(user.0),
         subject_name: &member.user.email,
         before: None,

@@ -2,6 +2,7 @@
 
 use domain::{
     access::{Permission, Permissions},
+    audit_action::AuditAction,
     grants::{GrantPattern, Grants},
     ids::UserId,
     names::Slug,
@@ -131,12 +132,12 @@ impl Workspaces<'_> {
         }
         transaction.changes_membership_of(user, Some(access.workspace.id)).await?;
         store::update(&mut transaction, access.tenant(), user, role, grants.as_deref()).await?;
-        transaction.narrows(Subject::Membership(user));
+        transaction.affects(Subject::Membership(user), AuditAction::MemberChange);
         let member = one(&mut transaction, &access, user).await?;
         let closed = close_fallen(&mut transaction, ctx, user, Some(access.tenant())).await?;
         let change = Change {
             workspace: Some(access.workspace.id),
-            action: "member.change",
+            action: AuditAction::MemberChange,
             subject_id: Some(user.0),
             subject_name: &member.user.email,
             before: Some(serde_json::json!({ "role": before.role, "grants": before.grants })),
@@ -264,11 +265,11 @@ impl Workspaces<'_> {
             return Err(ServiceError::NotFound("member"));
         }
         let still_acting = users::acting_tokens(&mut transaction, user).await?;
-        transaction.narrows(Subject::Membership(user));
+        transaction.affects(Subject::Membership(user), AuditAction::MemberRemove);
         let closed = close_fallen(&mut transaction, ctx, user, Some(access.tenant())).await?;
         let change = Change {
             workspace: Some(access.workspace.id),
-            action: "member.remove",
+            action: AuditAction::MemberRemove,
             subject_id: Some(user.0),
             subject_name: &member.user.email,
             before: Some(serde_json::json!({ "role": member.role, "grants": member.grants })),

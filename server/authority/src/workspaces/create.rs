@@ -1,6 +1,7 @@
 //! Create a workspace.
 
 use domain::{
+    audit_action::AuditAction,
     ids::WorkspaceId,
     names::{DisplayName, Slug},
     problem::FieldError,
@@ -73,7 +74,7 @@ impl Workspaces<'_> {
         }
         let change = Change {
             workspace: Some(id),
-            action: "workspace.create",
+            action: AuditAction::WorkspaceCreate,
             subject_id: Some(id.0),
             subject_name: slug.as_ref(),
             before: None,

@@ -2,6 +2,7 @@
 
 use domain::{
     access::Permission,
+    audit_action::AuditAction,
     names::{DisplayName, Slug},
     workspace::WorkspaceOverview,
 };
@@ -41,7 +42,7 @@ impl Workspaces<'_> {
         store::rename(&mut transaction, access.tenant(), &name, ctx.now).await?;
         let change = Change {
             workspace: Some(access.workspace.id),
-            action: "workspace.rename",
+            action: AuditAction::WorkspaceRename,
             subject_id: Some(access.workspace.id.0),
             subject_name: slug.as_ref(),
             before: Some(serde_json::json!({ "name": access.workspace.name })),

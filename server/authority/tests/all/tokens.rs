@@ -15,6 +15,7 @@ use domain::{
     token::TokenState,
     token_query::{TokenQuery, TokenSort},
 };
+use futures::future::join_all;
 use sqlx::PgPool;
 use time::Duration;
 use uuid::Uuid;
@@ -183,6 +184,39 @@ async fn same_form_sent_twice_creates_one_token(pool: PgPool) {
     match tokens.create(&ada, &home, draft).await {
         Err(ServiceError::AlreadyCreated(id)) => assert_eq!(id, made),
         other => panic!("{other:?}"),
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn form_sent_many_times_at_once_names_the_token_that_it_created(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let home = slug("workspace-1");
+    let tokens = world.authority.tokens();
+    // Policies under which creations lock other rows first.
+    let policies = [
+        "SELECT 1",
+        "INSERT INTO policies (id, workspace_id, max_tokens, updated_at)
+         SELECT gen_random_uuid(), id, 1000, now() FROM workspaces",
+        "UPDATE policies SET max_tokens = NULL, unique_names = true WHERE workspace_id IS NOT NULL",
+    ];
+    for (round, policy) in policies.into_iter().enumerate() {
+        world.execute(policy).await;
+        let creation_key = Some(Uuid::from_u128(u128::try_from(round).unwrap()));
+        let name = format!("round {round}");
+        let draft = TokenDraft { name, creation_key, ..draft(&["rivers:read"]) };
+        let attempts = (0..8).map(|_| tokens.create(&ada, &home, draft.clone()));
+        let (made, refused): (Vec<_>, Vec<_>) =
+            join_all(attempts).await.into_iter().partition(Result::is_ok);
+        let [Ok(made)] = made.as_slice() else { panic!("{policy:?} made {}", made.len()) };
+        for refusal in refused {
+            match refusal {
+                Err(ServiceError::AlreadyCreated(id)) => {
+                    assert_eq!(id, made.token.id, "{policy:?}")
+                }
+                other => panic!("{policy:?}: {other:?}"),
+            }
+        }
     }
 }
 
