@@ -20,6 +20,7 @@ use authority::{
 use domain::decision::{DecisionCode, Demand};
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
+use tracing::Level;
 
 /// The folders of services in `src`.
 const NOUNS: &[&str] = &[
@@ -190,4 +191,39 @@ async fn verification_from_memory_has_no_span(pool: PgPool) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     follows.abort();
+}
+
+/// Simulates a slow statement by a lock that another session holds.
+#[sqlx::test(migrations = false)]
+async fn slow_statement_is_logged_once_with_its_operation_and_without_values(pool: PgPool) {
+    let keys = Keys::generate(&SystemEntropy);
+    let text = keys.to_toml().expose_secret().to_owned();
+    let world = World::with_keys(pool.clone(), keys).await;
+    let ada = world.owner().await;
+    let minted = world.mint(&ada, "workspace-1", draft(&["rivers:read"])).await;
+    let server = server(&pool, &text);
+
+    let (collected, _guard) = Collected::start();
+    let mut other = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE tokens IN ACCESS EXCLUSIVE MODE").execute(&mut *other).await.unwrap();
+    let release = async {
+        tokio::time::sleep(store::SLOW + Duration::from_millis(200)).await;
+        other.commit().await.unwrap();
+    };
+    let (tokens, home) = (server.tokens(), slug("workspace-1"));
+    let (shown, ()) = tokio::join!(tokens.show_number(&ada, &home, 1), release);
+    assert_eq!(shown.unwrap().id, minted.token.id);
+
+    let slow: Vec<_> =
+        collected.lines().into_iter().filter(|line| line.level <= Level::WARN).collect();
+    let [line] = slow.as_slice() else { panic!("{slow:?}") };
+    let span = line.span.as_ref().unwrap();
+    assert_eq!((line.level, line.target), (Level::WARN, "sqlx::query"));
+    assert_eq!((span.get("noun"), span.get("verb")), (Some("tokens"), Some("show_number")));
+    assert_eq!(span.get("actor"), Some(ada.actor.to_string().as_str()));
+    assert!(line.fields.get("message").unwrap().contains("slow"), "{line:?}");
+    assert!(line.fields.get("summary").unwrap().starts_with("SELECT"), "{line:?}");
+    for value in ["workspace-1", &minted.token.id.0.to_string()] {
+        assert!(line.fields.0.values().all(|text| !text.contains(value)), "{line:?}");
+    }
 }
