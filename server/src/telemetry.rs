@@ -2,7 +2,12 @@
 //! that standard output contains only the results of commands.
 //!
 //! Log lines contain no secrets: secrets have types with an opaque `Debug`, requests are logged by
-//! route and never by address, and SQL statements are not logged.
+//! route and never by address, and SQL statements are logged without values, and only if they are
+//! slow.
+//!
+//! Lines show the spans that they belong to: that of the request, and those of the operations of
+//! [`authority`], with noun, verb and caller. JSON shows the innermost span, so every span has the
+//! request's id.
 
 use std::{
     io::{self, IsTerminal as _},

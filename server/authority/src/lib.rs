@@ -22,6 +22,8 @@
 //!   creates.
 //! - The clock and randomness come in through [`clock`] and [`entropy`].
 //! - Secrets have types of their own ([`secret`]) whose `Debug` shows nothing.
+//! - Every async method of a service has a span with its noun, its verb and the caller's kind and
+//!   id (`tests/all/spans.rs` checks it). Verification from memory has none, to stay fast.
 //! - No HTTP and no leptos here.
 //!
 //! To add an operation: a file in its noun's folder (types, errors, function, tests), a method on

@@ -62,6 +62,10 @@ impl AuditLog<'_> {
     ///
     /// # Errors
     /// `Invalid` with the fields `action`, `actor`, `subject`, `limit`, `cursor`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "audit", verb = "list",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn list(
         &self,
         ctx: &OpContext,

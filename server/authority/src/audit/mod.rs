@@ -47,6 +47,10 @@ pub struct AuditLog<'a> {
 
 impl AuditLog<'_> {
     /// Returns the latest changes in a workspace, newest first: `limit` rows, at most 200.
+    #[tracing::instrument(skip_all, fields(
+        noun = "audit", verb = "recent",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn recent(
         &self,
         ctx: &OpContext,

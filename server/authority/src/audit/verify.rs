@@ -70,6 +70,10 @@ impl AuditLog<'_> {
     ///
     /// # Errors
     /// `Forbidden` for callers who may not read the log of the whole instance.
+    #[tracing::instrument(skip_all, fields(
+        noun = "audit", verb = "verify",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn verify(
         &self,
         ctx: &OpContext,

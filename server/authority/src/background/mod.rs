@@ -85,6 +85,7 @@ impl Authority {
     /// # Errors
     ///
     /// `Unavailable` without the database.
+    #[tracing::instrument(skip_all, fields(noun = "background", verb = "fold_names"))]
     pub async fn fold_names(&self) -> Result<(), ServiceError> {
         let mut transaction = self.inner.begin().await?;
         store::addresses::fold(&mut transaction).await?;
@@ -100,6 +101,7 @@ impl Authority {
     }
 
     /// Deletes expired sessions, links, counted attempts and stored responses, and old counts.
+    #[tracing::instrument(skip_all, fields(noun = "background", verb = "forget_ended"))]
     pub async fn forget_ended(&self) -> Result<(), ServiceError> {
         let now = self.inner.clock.now();
         let idle_since = now - self.inner.settings.session_idle;

@@ -55,6 +55,7 @@ impl Authority {
         }
     }
 
+    #[tracing::instrument(skip_all, fields(noun = "background", verb = "write_refusals"))]
     async fn write_waiting(&self, closing: bool) -> Result<(), ServiceError> {
         let refusals = &self.inner.refusals;
         let before = refusals.take_busy();

@@ -33,6 +33,7 @@ impl Authority {
         self.write_usage(false).await;
     }
 
+    #[tracing::instrument(skip_all, fields(noun = "background", verb = "write_usage"))]
     async fn write_usage(&self, all: bool) {
         let (recorder, now) = (&self.inner.usage, self.inner.clock.elapsed());
         recorder.gather(now, all).await;

@@ -29,6 +29,10 @@ impl Catalogues<'_> {
     /// # Errors
     /// `Forbidden`, `NotFound`, `PreconditionFailed`; `Invalid` with the fields of
     /// [`AudienceChange`].
+    #[tracing::instrument(skip_all, fields(
+        noun = "catalogues", verb = "change_audience",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn change_audience(
         &self,
         ctx: &OpContext,

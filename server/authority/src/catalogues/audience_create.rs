@@ -33,6 +33,10 @@ impl Catalogues<'_> {
     /// # Errors
     /// `Forbidden` for callers who do not manage the instance; `Invalid` with the fields of
     /// [`NewAudience`]; `AlreadyExists`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "catalogues", verb = "create_audience",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn create_audience(
         &self,
         ctx: &OpContext,

@@ -16,6 +16,10 @@ impl Catalogues<'_> {
     /// # Errors
     /// `Forbidden`, `NotFound`, `PreconditionFailed`; `InUse` if tokens are meant for it or it has
     /// scopes in use.
+    #[tracing::instrument(skip_all, fields(
+        noun = "catalogues", verb = "delete_audience",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn delete_audience(
         &self,
         ctx: &OpContext,

@@ -39,6 +39,10 @@ impl Catalogues<'_> {
     /// # Errors
     /// `Invalid` with the field `groups` if the parts are inconsistent, or if tokens hold a missing
     /// scope, because they would lose it without notice. `PreconditionFailed`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "catalogues", verb = "load",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn load(
         &self,
         ctx: &OpContext,

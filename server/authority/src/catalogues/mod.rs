@@ -53,6 +53,10 @@ impl Catalogues<'_> {
     ///
     /// # Errors
     /// `Forbidden`; `Busy`. The inner error says what is wrong with the text.
+    #[tracing::instrument(skip_all, fields(
+        noun = "catalogues", verb = "read_toml",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn read_toml(
         &self,
         ctx: &OpContext,

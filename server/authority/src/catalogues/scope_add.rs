@@ -38,6 +38,10 @@ impl Catalogues<'_> {
     /// # Errors
     /// `Forbidden`, `NotFound`, `PreconditionFailed`; `Invalid` with the fields of [`NewScope`];
     /// `AlreadyExists`, also if a retired scope has this name.
+    #[tracing::instrument(skip_all, fields(
+        noun = "catalogues", verb = "add_scope",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn add_scope(
         &self,
         ctx: &OpContext,

@@ -35,6 +35,10 @@ impl Catalogues<'_> {
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`, `PreconditionFailed`; `Invalid` with the fields of [`ScopeChange`].
+    #[tracing::instrument(skip_all, fields(
+        noun = "catalogues", verb = "change_scope",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn change_scope(
         &self,
         ctx: &OpContext,

@@ -11,6 +11,10 @@ impl Catalogues<'_> {
     /// # Errors
     /// `Forbidden`, `NotFound`, `PreconditionFailed`; `InUse` if tokens hold it or a part of its
     /// pattern, or if another scope implies it.
+    #[tracing::instrument(skip_all, fields(
+        noun = "catalogues", verb = "delete_scope",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn delete_scope(
         &self,
         ctx: &OpContext,

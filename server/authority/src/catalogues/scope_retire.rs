@@ -27,6 +27,10 @@ impl Catalogues<'_> {
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`, `PreconditionFailed`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "catalogues", verb = "retire_scope",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn retire_scope(
         &self,
         ctx: &OpContext,
@@ -60,6 +64,10 @@ impl Catalogues<'_> {
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`, `PreconditionFailed`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "catalogues", verb = "unretire_scope",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn unretire_scope(
         &self,
         ctx: &OpContext,

@@ -16,6 +16,10 @@ use crate::{
 impl Catalogues<'_> {
     /// Returns all catalogues without retired scopes: `default` first, `tessera` last, and the
     /// others sorted by name.
+    #[tracing::instrument(skip_all, fields(
+        noun = "catalogues", verb = "list",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn list(&self, ctx: &OpContext) -> Result<Vec<Catalogue>, ServiceError> {
         ctx.authenticated()?;
         let mut connection = self.inner.connection().await?;
@@ -24,6 +28,10 @@ impl Catalogues<'_> {
     }
 
     /// Returns all audiences with their versions, in the order of [`Catalogues::list`].
+    #[tracing::instrument(skip_all, fields(
+        noun = "catalogues", verb = "audiences",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn audiences(&self, ctx: &OpContext) -> Result<Vec<Audience>, ServiceError> {
         ctx.authenticated()?;
         // One transaction, so that versions and scopes are consistent.
@@ -41,6 +49,10 @@ impl Catalogues<'_> {
     ///
     /// # Errors
     /// `NotFound`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "catalogues", verb = "show",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn show(
         &self,
         ctx: &OpContext,
@@ -54,6 +66,10 @@ impl Catalogues<'_> {
     ///
     /// # Errors
     /// `NotFound`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "catalogues", verb = "scopes",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn scopes(
         &self,
         ctx: &OpContext,

@@ -316,6 +316,7 @@ impl Loader {
 }
 
 impl Place {
+    #[tracing::instrument(skip_all, fields(noun = "background", verb = "load_facts"))]
     async fn work(mut self) {
         while let Some(batch) = self.next() {
             match timeout(PATIENCE, self.insist(&batch)).await {

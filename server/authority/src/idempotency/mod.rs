@@ -125,6 +125,10 @@ impl Idempotency<'_> {
     /// `IdempotencyMismatch` if the key belongs to another request; `TooManyKeys`. For a response
     /// that holds a secret: `RevealNotAllowed` if the policy shows secrets only once and ten
     /// minutes have passed, and the errors of revealing that secret.
+    #[tracing::instrument(skip_all, fields(
+        noun = "idempotency", verb = "claim",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn claim(
         &self,
         ctx: &OpContext,
@@ -196,6 +200,10 @@ impl Idempotency<'_> {
     /// # Errors
     ///
     /// `IdempotencyInFlight` while the rotation is in progress.
+    #[tracing::instrument(skip_all, fields(
+        noun = "idempotency", verb = "lost_rotation",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn lost_rotation(
         &self,
         ctx: &OpContext,
@@ -246,6 +254,7 @@ impl Idempotency<'_> {
 
     /// Stores the response for repetitions of the request. An attempt that was taken over meanwhile
     /// stores nothing.
+    #[tracing::instrument(skip_all, fields(noun = "idempotency", verb = "keep"))]
     pub async fn keep(&self, attempt: &Attempt, reply: &KeptReply) -> Result<(), ServiceError> {
         let envelope = Envelope {
             headers: reply.headers.clone(),
@@ -263,6 +272,7 @@ impl Idempotency<'_> {
 
     /// Releases the key of an attempt whose outcome is not to be repeated, so that the next attempt
     /// may begin at once.
+    #[tracing::instrument(skip_all, fields(noun = "idempotency", verb = "release"))]
     pub async fn release(&self, attempt: &Attempt) -> Result<(), ServiceError> {
         let mut connection = self.inner.connection().await?;
         let stale = attempt.claimed_at - TAKE_OVER;

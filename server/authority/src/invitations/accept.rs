@@ -19,6 +19,10 @@ impl Invitations<'_> {
     /// # Errors
     /// `NotFound` for an invitation that is not theirs or no longer open; `AlreadyExists` for
     /// a member.
+    #[tracing::instrument(skip_all, fields(
+        noun = "invitations", verb = "accept",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn accept(
         &self,
         ctx: &OpContext,

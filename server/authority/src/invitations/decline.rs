@@ -14,6 +14,10 @@ impl Invitations<'_> {
     ///
     /// # Errors
     /// `NotFound` for an invitation that is not theirs or no longer open.
+    #[tracing::instrument(skip_all, fields(
+        noun = "invitations", verb = "decline",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn decline(&self, ctx: &OpContext, id: InvitationId) -> Result<(), ServiceError> {
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
         let ctx = &ctx;

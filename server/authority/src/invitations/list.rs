@@ -8,6 +8,10 @@ use crate::{OpContext, ServiceError, access, store::invitations as store};
 impl Invitations<'_> {
     /// Returns the unexpired invitations of a workspace, newest first. Declined ones are included,
     /// because their absence would show that a user has this address.
+    #[tracing::instrument(skip_all, fields(
+        noun = "invitations", verb = "of_workspace",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn of_workspace(
         &self,
         ctx: &OpContext,
@@ -23,6 +27,10 @@ impl Invitations<'_> {
     ///
     /// # Errors
     /// `Forbidden` for callers who are not a person.
+    #[tracing::instrument(skip_all, fields(
+        noun = "invitations", verb = "own",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn own(&self, ctx: &OpContext) -> Result<Vec<Invitation>, ServiceError> {
         let visitor = ctx.person()?;
         let mut connection = self.inner.connection().await?;

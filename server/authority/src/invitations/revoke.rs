@@ -15,6 +15,10 @@ impl Invitations<'_> {
     ///
     /// # Errors
     /// `NotFound` for an invitation of another workspace, or one that was accepted or has expired.
+    #[tracing::instrument(skip_all, fields(
+        noun = "invitations", verb = "revoke",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn revoke(
         &self,
         ctx: &OpContext,

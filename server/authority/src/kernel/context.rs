@@ -1,6 +1,6 @@
 //! The caller, the surface and the time of an operation.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use domain::{
     ids::{SessionId, TokenId, UserId},
@@ -48,6 +48,20 @@ pub enum Actor {
     Restricted(Visitor),
     /// A token that manages tokens.
     Token(Arc<Known>),
+}
+
+/// The kind and the id, for the log: no names, no addresses, no secrets.
+impl fmt::Display for Actor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anonymous => formatter.write_str("anonymous"),
+            Self::Operator => formatter.write_str("operator"),
+            Self::User(visitor) | Self::Restricted(visitor) => {
+                write!(formatter, "user:{}", visitor.user.id.0)
+            }
+            Self::Token(known) => write!(formatter, "token:{}", known.token_id.0),
+        }
+    }
 }
 
 /// A surface.

@@ -24,6 +24,10 @@ impl Passwords<'_> {
     ///
     /// # Errors
     /// `Forbidden` for tokens and the command line, which have no account.
+    #[tracing::instrument(skip_all, fields(
+        noun = "passwords", verb = "account",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn account(&self, ctx: &OpContext) -> Result<Account, ServiceError> {
         let visitor = person(ctx)?;
         let mut connection = self.inner.connection().await?;

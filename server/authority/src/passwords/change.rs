@@ -55,6 +55,10 @@ impl Passwords<'_> {
     /// # Errors
     /// `Invalid` with the fields `current_password`, `new_password`; `TooManyAttempts` after too
     /// many wrong passwords; `PreconditionFailed` if the password was changed meanwhile.
+    #[tracing::instrument(skip_all, fields(
+        noun = "passwords", verb = "change",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn change(
         &self,
         ctx: &OpContext,

@@ -39,6 +39,10 @@ impl Passwords<'_> {
     /// `NotFound` for callers who do not manage users; `Forbidden` for an owner's password if the
     /// caller is not an owner, and for the caller's own; `Invalid` with the field `user` for a
     /// service account or a disabled user.
+    #[tracing::instrument(skip_all, fields(
+        noun = "passwords", verb = "issue_link",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn issue_link(
         &self,
         ctx: &OpContext,

@@ -34,6 +34,10 @@ impl Passwords<'_> {
     /// `NotFound` if the link is wrong, expired, used or replaced, if its person is disabled, or
     /// if the administrator who created it may no longer do so; `TooManyAttempts` after too many
     /// such links.
+    #[tracing::instrument(skip_all, fields(
+        noun = "passwords", verb = "check_link",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn check_link(
         &self,
         ctx: &OpContext,
@@ -70,6 +74,10 @@ impl Passwords<'_> {
     /// # Errors
     /// As [`Passwords::check_link`]; `Invalid` with the field `new_password`; `TooManyAttempts`
     /// after the person's present password was given too often.
+    #[tracing::instrument(skip_all, fields(
+        noun = "passwords", verb = "redeem",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn redeem(
         &self,
         ctx: &OpContext,

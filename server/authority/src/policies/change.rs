@@ -21,6 +21,10 @@ impl Policies<'_> {
     ///
     /// `Invalid` with the rules' names as fields; `PreconditionFailed` when the level's version is
     /// not `expected`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "policies", verb = "change",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn change(
         &self,
         ctx: &OpContext,

@@ -13,6 +13,10 @@ use crate::{Catalogues, LoadOptions, OpContext, ServiceError, store::catalogues}
 
 impl Policies<'_> {
     /// Returns what applying a preset would change. Changes nothing.
+    #[tracing::instrument(skip_all, fields(
+        noun = "policies", verb = "preview_preset",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn preview_preset(
         &self,
         ctx: &OpContext,
@@ -33,6 +37,10 @@ impl Policies<'_> {
     ///
     /// `PreconditionFailed` as for a change; `Forbidden` when audiences are missing and the caller
     /// may not create them.
+    #[tracing::instrument(skip_all, fields(
+        noun = "policies", verb = "apply_preset",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn apply_preset(
         &self,
         ctx: &OpContext,

@@ -45,6 +45,10 @@ impl Policies<'_> {
     /// # Errors
     ///
     /// `Invalid` as for a change.
+    #[tracing::instrument(skip_all, fields(
+        noun = "policies", verb = "preview",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn preview(
         &self,
         ctx: &OpContext,

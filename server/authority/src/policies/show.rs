@@ -12,6 +12,10 @@ use crate::{OpContext, ServiceError};
 impl Policies<'_> {
     /// Returns the rules that a level sets, the rules in force there, and where each rule comes
     /// from.
+    #[tracing::instrument(skip_all, fields(
+        noun = "policies", verb = "show",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn show(
         &self,
         ctx: &OpContext,

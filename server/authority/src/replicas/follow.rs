@@ -70,6 +70,7 @@ struct Position {
 impl Authority {
     /// Follows the other replicas, so that this one may answer from memory. Runs until dropped; a
     /// server spawns it once.
+    #[tracing::instrument(skip_all, fields(noun = "background", verb = "run_replica"))]
     pub async fn run_replica(self, name: String, version: &'static str) {
         let own = Own { name, version };
         let _followed = self.inner.replica.followed();
@@ -78,6 +79,7 @@ impl Authority {
 
     /// Leaves the replicas: the others stop waiting for this one, and it answers nothing from
     /// memory any more.
+    #[tracing::instrument(skip_all, fields(noun = "background", verb = "leave_replicas"))]
     pub async fn leave_replicas(&self) {
         self.inner.replica.lease.give_back();
         if let Ok(mut connection) = self.inner.pool.acquire().await

@@ -14,6 +14,10 @@ use crate::{
 
 impl Replicas<'_> {
     /// Returns the state of the instance: the build that answers, the database, and all servers.
+    #[tracing::instrument(skip_all, fields(
+        noun = "replicas", verb = "list",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn list(&self, ctx: &OpContext) -> Result<InstanceView, ServiceError> {
         ctx.manages_instance()?;
         let mut connection = self.inner.connection().await?;

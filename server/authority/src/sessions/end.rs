@@ -21,6 +21,10 @@ impl Sessions<'_> {
     /// # Errors
     /// `NotFound` for a session that the caller does not reach; `Forbidden` for an owner's session
     /// if the caller is not an owner.
+    #[tracing::instrument(skip_all, fields(
+        noun = "sessions", verb = "end",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn end(&self, ctx: &OpContext, id: SessionId) -> Result<(), ServiceError> {
         let session = self.show(ctx, id).await?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[session.user.id.0]).await?;
@@ -44,6 +48,10 @@ impl Sessions<'_> {
     /// `Invalid` with the field `user` if the command line names none; `NotFound` for a user whose
     /// sessions the caller does not reach; `Forbidden` for an owner's sessions if the caller is not
     /// an owner.
+    #[tracing::instrument(skip_all, fields(
+        noun = "sessions", verb = "end_all",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn end_all(&self, ctx: &OpContext, user: Option<&str>) -> Result<u64, ServiceError> {
         let reach = Reach::of(ctx)?;
         let text = match (user, ctx.user_id()) {

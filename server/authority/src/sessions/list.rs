@@ -75,6 +75,10 @@ impl Sessions<'_> {
     /// # Errors
     /// `Invalid` with the fields `limit`, `cursor`; `NotFound` for a user whose sessions the caller
     /// does not reach.
+    #[tracing::instrument(skip_all, fields(
+        noun = "sessions", verb = "list",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn list(
         &self,
         ctx: &OpContext,
@@ -100,6 +104,10 @@ impl Sessions<'_> {
     }
 
     /// Returns one session.
+    #[tracing::instrument(skip_all, fields(
+        noun = "sessions", verb = "show",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn show(&self, ctx: &OpContext, id: SessionId) -> Result<Session, ServiceError> {
         let reach = Reach::of(ctx)?;
         let mut connection = self.inner.connection().await?;

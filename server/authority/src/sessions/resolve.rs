@@ -55,6 +55,10 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// `TooManyUnknown` if too many texts from this address were not sessions.
+    #[tracing::instrument(skip_all, fields(
+        noun = "sessions", verb = "resolve",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn resolve(
         &self,
         ctx: &OpContext,

@@ -48,6 +48,10 @@ impl Sessions<'_> {
     /// `InvalidCredentials`; `TooManyAttempts`, with the time to wait, after too many failures or
     /// too many successful sign-ins of the person from one address; `PasswordChangeRequired` if the
     /// password must be changed first and the surface cannot change it.
+    #[tracing::instrument(skip_all, fields(
+        noun = "sessions", verb = "sign_in",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn sign_in(
         &self,
         ctx: &OpContext,
@@ -200,6 +204,10 @@ impl Sessions<'_> {
 
     /// Records that people sign in through this peer, whose `X-Forwarded-For` is not trusted.
     /// Unless the operator adds it to `trusted_proxies`, all people behind it share one limit.
+    #[tracing::instrument(skip_all, fields(
+        noun = "sessions", verb = "note_untrusted_proxy",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn note_untrusted_proxy(
         &self,
         ctx: &OpContext,
@@ -215,6 +223,10 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// `Forbidden` for all callers but the command line and the server itself.
+    #[tracing::instrument(skip_all, fields(
+        noun = "sessions", verb = "untrusted_proxies",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn untrusted_proxies(&self, ctx: &OpContext) -> Result<Vec<String>, ServiceError> {
         ctx.is_operator()?;
         let mut connection = self.inner.connection().await?;

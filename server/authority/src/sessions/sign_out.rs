@@ -13,6 +13,10 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// `TooManyUnknown` if too many texts from this address were not sessions.
+    #[tracing::instrument(skip_all, fields(
+        noun = "sessions", verb = "sign_out",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn sign_out(
         &self,
         ctx: &OpContext,
@@ -29,6 +33,10 @@ impl Sessions<'_> {
 
     /// Ends the session that a browser had before it signed in again. The caller has just signed in
     /// successfully, so this lookup is not limited.
+    #[tracing::instrument(skip_all, fields(
+        noun = "sessions", verb = "replace",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn replace(
         &self,
         ctx: &OpContext,

@@ -40,6 +40,10 @@ impl Setup<'_> {
     ///
     /// `NotFound` as [`Setup::check_link`]; `Invalid` with the fields `organisation`, `email`,
     /// `name`, `password`, `workspace_name`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "setup", verb = "complete",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn complete(
         &self,
         ctx: &OpContext,

@@ -34,6 +34,10 @@ pub struct NewAdmin {
 impl Setup<'_> {
     /// Creates an administrator of the instance. On an empty database this is the set-up: the
     /// administrator becomes its owner, in an organisation and a workspace "Workspace 1".
+    #[tracing::instrument(skip_all, fields(
+        noun = "setup", verb = "create_admin",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn create_admin(
         &self,
         ctx: &OpContext,

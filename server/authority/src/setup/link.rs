@@ -18,6 +18,10 @@ pub(super) const SUBJECT: &str = "set-up link";
 
 impl Setup<'_> {
     /// Issues a new link, which replaces an older one. Returns `None` when the instance is set up.
+    #[tracing::instrument(skip_all, fields(
+        noun = "setup", verb = "issue_link",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn issue_link(&self, ctx: &OpContext) -> Result<Option<SetupSecret>, ServiceError> {
         ctx.is_operator()?;
         let mut transaction = self.inner.begin().await?;
@@ -36,6 +40,10 @@ impl Setup<'_> {
     /// # Errors
     ///
     /// `NotFound` when it is wrong, expired or replaced, or the instance is set up.
+    #[tracing::instrument(skip_all, fields(
+        noun = "setup", verb = "check_link",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn check_link(
         &self,
         ctx: &OpContext,

@@ -46,7 +46,11 @@ struct Founding<'a> {
 
 impl Setup<'_> {
     /// Returns whether this instance still has to be set up.
-    pub async fn is_open(&self, _ctx: &OpContext) -> Result<bool, ServiceError> {
+    #[tracing::instrument(skip_all, fields(
+        noun = "setup", verb = "is_open",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
+    pub async fn is_open(&self, ctx: &OpContext) -> Result<bool, ServiceError> {
         let mut connection = self.inner.connection().await?;
         Ok(!instance::exists(&mut connection).await?)
     }

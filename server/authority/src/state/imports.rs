@@ -20,6 +20,7 @@ impl Inner {
 
 impl Authority {
     /// Checks whether there are imported tokens. Once true, it stays true.
+    #[tracing::instrument(skip_all, fields(noun = "background", verb = "learn_imports"))]
     pub(crate) async fn learn_imports(&self) -> Result<(), ServiceError> {
         if self.inner.imports.load(Ordering::Relaxed) {
             return Ok(());

@@ -114,6 +114,7 @@ impl Authority {
         readiness.last.send_replace(Some(Last { at: Instant::now(), outcome }));
     }
 
+    #[tracing::instrument(skip_all, fields(noun = "background", verb = "check_readiness"))]
     async fn look(&self) -> Result<(), ServiceError> {
         match self.pending_migrations().await? {
             0 => self.check_keys().await.map_err(|error| match error {

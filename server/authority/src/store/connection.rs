@@ -8,8 +8,9 @@
 
 use std::{env, path::Path, str::FromStr as _, time::Duration};
 
+use log::LevelFilter;
 use sqlx::{
-    AssertSqlSafe, Connection as _, PgConnection, PgPool,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 use thiserror::Error;
@@ -19,6 +20,11 @@ use super::database_url::{check_shown, check_text, is_password, quoted};
 
 /// How long a request waits for a connection before it returns 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Statements that take at least this long are logged. Statements take milliseconds, and a
+/// verification waits for at most two seconds: the log shows a slow database before verifications
+/// fail.
+pub const SLOW: Duration = Duration::from_secs(1);
 
 /// The settings of a connection, applied with `SET`.
 ///
@@ -219,7 +225,9 @@ pub(crate) fn options(text: &str) -> Result<PgConnectOptions, UrlError> {
         options = options.ssl_mode(PgSslMode::VerifyFull);
     }
     // Poolers refuse startup parameters that they don't support. Nothing here needs this one.
-    Ok(options.application_name("tessera").extra_float_digits(None))
+    let options = options.application_name("tessera").extra_float_digits(None);
+    // The log has the statement's text, which contains no values: those are sent separately.
+    Ok(options.log_slow_statements(LevelFilter::Warn, SLOW))
 }
 
 fn text_host(text: &str) -> Option<Host<String>> {

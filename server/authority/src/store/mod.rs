@@ -65,7 +65,7 @@ use time::OffsetDateTime;
 pub use crate::kernel::StoreError;
 
 pub(crate) use connection::{BEGIN, configure, open, open_for_migrations, open_for_verifications};
-pub use connection::{UrlError, check_url, connect};
+pub use connection::{SLOW, UrlError, check_url, connect};
 pub use database::DatabaseProblem;
 pub use database_url::{is_password, shows_value};
 pub use roles::{migrate_as_owner, prepare_roles};

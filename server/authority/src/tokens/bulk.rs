@@ -37,6 +37,10 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// `Invalid` with the field `ids`, which must name 1 to [`BULK_MAX`] tokens, each once.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "bulk",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn bulk(
         &self,
         ctx: &OpContext,
@@ -54,6 +58,10 @@ impl Tokens<'_> {
     /// # Errors
     /// As [`Self::bulk`]; `Invalid` with the field `children` for actions other than disabling
     /// and deleting.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "bulk_with_children",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn bulk_with_children(
         &self,
         ctx: &OpContext,

@@ -155,6 +155,7 @@ impl Authority {
     ///
     /// # Errors
     /// `Unavailable` if the database cannot be reached.
+    #[tracing::instrument(skip_all, fields(noun = "background", verb = "stop_noted_descendants"))]
     pub async fn stop_noted_descendants(&self) -> Result<(), ServiceError> {
         loop {
             let mut transaction = self.inner.begin().await?;

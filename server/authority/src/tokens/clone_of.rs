@@ -31,6 +31,10 @@ impl Tokens<'_> {
     /// As [`Self::create`]; `Forbidden` for a member whose token an administrator stopped, and for
     /// a calling token that may not undo a stop; `PreconditionFailed` if the original is not in the
     /// version `expected`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "clone_of",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn clone_of(
         &self,
         ctx: &OpContext,

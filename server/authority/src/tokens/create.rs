@@ -53,6 +53,10 @@ impl Tokens<'_> {
     /// `Invalid` with the fields of [`TokenDraft`]; `AlreadyExists` if policy requires unique names
     /// and this one is in use; `TokenLimitReached`; `AlreadyCreated` if this form already created
     /// its token.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "create",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn create(
         &self,
         ctx: &OpContext,

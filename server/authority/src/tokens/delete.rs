@@ -18,6 +18,10 @@ impl Tokens<'_> {
     /// # Errors
     /// `NotFound`, also if it was deleted before; `PreconditionFailed` if the token is not in the
     /// version `expected`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "delete",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn delete(
         &self,
         ctx: &OpContext,
@@ -32,6 +36,10 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// As [`Self::delete`].
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "delete_with_children",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn delete_with_children(
         &self,
         ctx: &OpContext,
@@ -65,6 +73,10 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// As [`Self::delete`].
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "delete_self",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn delete_self(
         &self,
         ctx: &OpContext,
@@ -85,6 +97,10 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// As [`Self::delete`]; `Unauthenticated` for people.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "delete_self_with_children",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn delete_self_with_children(
         &self,
         ctx: &OpContext,

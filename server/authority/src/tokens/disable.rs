@@ -20,6 +20,10 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// `PreconditionFailed` if the token is not in the version `expected`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "disable",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn disable(
         &self,
         ctx: &OpContext,
@@ -34,6 +38,10 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// As [`Self::disable`].
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "disable_with_children",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn disable_with_children(
         &self,
         ctx: &OpContext,

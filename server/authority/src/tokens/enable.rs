@@ -16,6 +16,10 @@ impl Tokens<'_> {
     /// `Forbidden` if the token may do more than the caller, or if an administrator stopped it and
     /// the caller is not an administrator; `BoundExceeded` if the calling token has tighter bounds;
     /// `PreconditionFailed` if the token is not in the version `expected`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "enable",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn enable(
         &self,
         ctx: &OpContext,

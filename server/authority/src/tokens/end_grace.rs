@@ -16,6 +16,10 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// `PreconditionFailed` if the token is not in the version `expected`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "end_grace",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn end_grace(
         &self,
         ctx: &OpContext,

@@ -21,6 +21,10 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// `PreconditionFailed` if the token is not in the version `expected`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "expire",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn expire(
         &self,
         ctx: &OpContext,

@@ -38,6 +38,10 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// `Forbidden` for callers who do not manage the instance.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "exposed",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn exposed(&self, ctx: &OpContext) -> Result<Vec<ExposedToken>, ServiceError> {
         ctx.manages_instance()?;
         let mut connection = self.inner.connection().await?;

@@ -106,6 +106,7 @@ impl Authority {
     ///
     /// # Errors
     /// `Unavailable` if the database cannot be reached.
+    #[tracing::instrument(skip_all, fields(noun = "background", verb = "disable_known_secrets"))]
     pub async fn disable_known_secrets(&self) -> Result<(), ServiceError> {
         self.look_again_at_ended().await?;
         loop {

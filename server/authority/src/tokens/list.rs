@@ -27,6 +27,10 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// `Invalid` with the fields `q`, `owner`, `audience`, `scope`, `limit`, `cursor`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "list",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn list(
         &self,
         ctx: &OpContext,
@@ -41,6 +45,10 @@ impl Tokens<'_> {
     }
 
     /// Returns how many tokens [`Self::list`] lists for this user, or for all users.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "count",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn count(
         &self,
         ctx: &OpContext,
@@ -59,6 +67,10 @@ impl Tokens<'_> {
     /// # Errors
     /// As [`Self::list`]; `Forbidden` or `InsufficientScope` for callers who may see only their
     /// own tokens.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "list_of_everybody",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn list_of_everybody(
         &self,
         ctx: &OpContext,

@@ -101,6 +101,10 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// As [`Self::create`] for callers who may not create tokens there.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "offer",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn offer(
         &self,
         ctx: &OpContext,
@@ -117,6 +121,10 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// As [`Self::offer`].
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "withheld",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn withheld(
         &self,
         ctx: &OpContext,

@@ -32,6 +32,10 @@ impl Tokens<'_> {
     /// do more than the caller, or if the caller presents a secret of this token whose newer one
     /// was used; `BoundExceeded` if the calling token ends before this one, or has other bounds
     /// that this one lacks; `PreconditionFailed` if the token is not in the version `expected`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "reveal",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn reveal(
         &self,
         ctx: &OpContext,

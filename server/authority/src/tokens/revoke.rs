@@ -19,6 +19,10 @@ impl Tokens<'_> {
     /// # Errors
     /// `Forbidden` or `InsufficientScope` for a token that the caller may see but not
     /// delete; `TooManyUnknown`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "revoke",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn revoke(&self, ctx: &OpContext, presented: &str) -> Result<(), ServiceError> {
         // Don't use the cache: it may still say that the secret is unknown, and "revoked" must
         // be true.

@@ -78,6 +78,10 @@ impl Tokens<'_> {
     /// than the caller, created the calling token, or rotates itself with a secret whose newer one
     /// was used; `BoundExceeded` if the calling token has fewer addresses or a lower rate limit;
     /// `PreconditionFailed` if the token is not in the version `expected`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "rotate",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn rotate(
         &self,
         ctx: &OpContext,
@@ -116,6 +120,10 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// As [`Self::rotate`].
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "rotate_self",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn rotate_self(
         &self,
         ctx: &OpContext,

@@ -7,6 +7,10 @@ use crate::{OpContext, ServiceError, access, kernel::Tenant, store::tokens as st
 
 impl Tokens<'_> {
     /// Returns a token's record, which never contains its secret.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "show",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn show(&self, ctx: &OpContext, id: TokenId) -> Result<Token, ServiceError> {
         let mut connection = self.inner.connection().await?;
         let access =
@@ -17,6 +21,10 @@ impl Tokens<'_> {
     }
 
     /// Returns the record of the workspace's token with this number ([`Token::num`]).
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "show_number",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn show_number(
         &self,
         ctx: &OpContext,
@@ -36,6 +44,10 @@ impl Tokens<'_> {
     }
 
     /// Returns the record of the calling token. Every token may see itself.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "show_self",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn show_self(&self, ctx: &OpContext) -> Result<Token, ServiceError> {
         let crate::Actor::Token(facts) = &ctx.actor else {
             return Err(ServiceError::Unauthenticated);

@@ -34,6 +34,10 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// `Forbidden` for callers who do not manage the instance.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "unread_scopes",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn unread_scopes(&self, ctx: &OpContext) -> Result<Vec<UnreadScope>, ServiceError> {
         ctx.manages_instance()?;
         let mut connection = self.inner.connection().await?;

@@ -111,6 +111,10 @@ impl Tokens<'_> {
     /// caller is not an administrator; `BoundExceeded` if it exceeds the bounds of the calling
     /// token; `AlreadyExists` if policy requires unique names and this one is in use;
     /// `PreconditionFailed` if the token is not in the version `expected`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "update",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn update(
         &self,
         ctx: &OpContext,

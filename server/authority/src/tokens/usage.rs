@@ -16,6 +16,10 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// `Invalid` with the field `hours` if it is not 1 to 720.
+    #[tracing::instrument(skip_all, fields(
+        noun = "tokens", verb = "usage",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn usage(
         &self,
         ctx: &OpContext,

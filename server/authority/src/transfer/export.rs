@@ -70,6 +70,10 @@ impl Transfer<'_> {
     /// # Errors
     ///
     /// `Busy`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "transfer", verb = "write_tokens",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn write_tokens(
         &self,
         ctx: &OpContext,
@@ -83,6 +87,10 @@ impl Transfer<'_> {
     ///
     /// # Errors
     /// `Busy`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "transfer", verb = "write_audit",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn write_audit(
         &self,
         ctx: &OpContext,

@@ -93,6 +93,10 @@ struct Checked {
 
 impl Transfer<'_> {
     /// Refuses callers who may not import into this workspace, before their file is received.
+    #[tracing::instrument(skip_all, fields(
+        noun = "transfer", verb = "may_import",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn may_import(&self, ctx: &OpContext, workspace: &Slug) -> Result<(), ServiceError> {
         let mut connection = self.inner.connection().await?;
         access::authorise(&mut connection, ctx, workspace, Permission::TokensWrite).await?;
@@ -112,6 +116,10 @@ impl Transfer<'_> {
     ///
     /// `Invalid` with the fields `rows` and `rows[1].name`, rows counted from 1;
     /// `TokenLimitReached`; `TooManyUnknown`; `TooManyCollisions`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "transfer", verb = "import",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn import(
         &self,
         ctx: &OpContext,

@@ -77,6 +77,10 @@ impl Users<'_> {
     /// `Invalid` with the fields `name`, `instance_role`; `Forbidden` if the change concerns an
     /// owner and the caller is not an owner; `LastOwner`; `PreconditionFailed`; `Unfinished` if
     /// some tokens are not disabled yet.
+    #[tracing::instrument(skip_all, fields(
+        noun = "users", verb = "change",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn change(
         &self,
         ctx: &OpContext,

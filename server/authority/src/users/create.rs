@@ -61,6 +61,10 @@ impl Users<'_> {
     /// `Invalid` with the fields `email`, `name`, `password`, `instance_role`; `AlreadyExists` if
     /// the address is in use, also by a removed user; `Forbidden` for an owner if the caller is not
     /// an owner.
+    #[tracing::instrument(skip_all, fields(
+        noun = "users", verb = "create",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn create(&self, ctx: &OpContext, new: NewUser) -> Result<User, ServiceError> {
         let checked = self.checked(ctx, new, By::Password).await?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
@@ -74,6 +78,10 @@ impl Users<'_> {
     ///
     /// # Errors
     /// As [`Users::create`]; `password` must be absent, and a service account cannot have a link.
+    #[tracing::instrument(skip_all, fields(
+        noun = "users", verb = "create_with_link",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn create_with_link(
         &self,
         ctx: &OpContext,

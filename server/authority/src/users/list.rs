@@ -18,6 +18,10 @@ impl Users<'_> {
     ///
     /// # Errors
     /// `Invalid` with the fields `q`, `limit`, `cursor`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "users", verb = "list",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn list(
         &self,
         ctx: &OpContext,

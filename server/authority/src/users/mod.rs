@@ -50,6 +50,10 @@ impl Users<'_> {
     ///
     /// # Errors
     /// `Forbidden` for callers who do not manage the instance.
+    #[tracing::instrument(skip_all, fields(
+        noun = "users", verb = "doubtful_passwords",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn doubtful_passwords(
         &self,
         ctx: &OpContext,
@@ -63,6 +67,10 @@ impl Users<'_> {
     ///
     /// # Errors
     /// `Forbidden` for callers who do not manage the instance.
+    #[tracing::instrument(skip_all, fields(
+        noun = "users", verb = "address_conflicts",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn address_conflicts(
         &self,
         ctx: &OpContext,

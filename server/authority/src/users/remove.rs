@@ -31,6 +31,10 @@ impl Users<'_> {
     /// # Errors
     /// `NotFound` for a removed user; `Forbidden` for an owner if the caller is not an owner;
     /// `LastOwner`; `PreconditionFailed`; `Unfinished` if some tokens are not disabled yet.
+    #[tracing::instrument(skip_all, fields(
+        noun = "users", verb = "remove",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn remove(
         &self,
         ctx: &OpContext,
@@ -44,6 +48,10 @@ impl Users<'_> {
     ///
     /// # Errors
     /// As [`Self::remove`].
+    #[tracing::instrument(skip_all, fields(
+        noun = "users", verb = "remove_and",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn remove_and(
         &self,
         ctx: &OpContext,

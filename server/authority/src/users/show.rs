@@ -6,6 +6,10 @@ use crate::{OpContext, ServiceError, access::manages_one, store::users as store,
 
 impl Users<'_> {
     /// Returns a user's record.
+    #[tracing::instrument(skip_all, fields(
+        noun = "users", verb = "show",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn show(&self, ctx: &OpContext, id: UserId) -> Result<User, ServiceError> {
         manages_one(ctx)?;
         let mut connection = self.inner.connection().await?;
@@ -13,6 +17,10 @@ impl Users<'_> {
     }
 
     /// Returns the user with this id or address.
+    #[tracing::instrument(skip_all, fields(
+        noun = "users", verb = "find",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn find(&self, ctx: &OpContext, text: &str) -> Result<User, ServiceError> {
         manages_one(ctx)?;
         let id = match (text.trim().parse::<UserId>(), WrittenEmail::read(text)) {

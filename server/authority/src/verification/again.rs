@@ -18,6 +18,10 @@ impl Verification<'_> {
     /// # Errors
     ///
     /// `Unauthenticated` when the token is no longer accepted.
+    #[tracing::instrument(skip_all, fields(
+        noun = "verification", verb = "authenticate_again",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn authenticate_again(
         &self,
         ctx: &OpContext,

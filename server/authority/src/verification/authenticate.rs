@@ -24,6 +24,10 @@ impl Verification<'_> {
     /// Returns the actor that a presented token stands for. The audience is not checked here: every
     /// token may see itself, and everything else needs scopes of the audience `tessera`, which the
     /// services check.
+    #[tracing::instrument(skip_all, fields(
+        noun = "verification", verb = "authenticate",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn authenticate(&self, ctx: &OpContext, presented: &str) -> Result<Actor, Rejection> {
         let demand = Demand { ip: ctx.client_ip, ..Demand::default() };
         // Only a valid token gets its own share of the connections, so that it does not wait behind

@@ -12,6 +12,10 @@ use crate::{
 impl Verification<'_> {
     /// Decides whether the presented token may do what is demanded. Needs no other credential: the
     /// answer reveals nothing to the bearer that using the token would not.
+    #[tracing::instrument(skip_all, fields(
+        noun = "verification", verb = "decide",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn decide(
         &self,
         ctx: &OpContext,

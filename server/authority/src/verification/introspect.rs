@@ -30,6 +30,10 @@ impl Verification<'_> {
     /// # Errors
     ///
     /// Those of [`Self::verify`].
+    #[tracing::instrument(skip_all, fields(
+        noun = "verification", verb = "introspect",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn introspect(
         &self,
         ctx: &OpContext,

@@ -83,6 +83,7 @@ impl Verification<'_> {
     /// token presented from the address `asked`. Returns whether the text is in memory now. Returns
     /// `false` if it was there before or there is no lease: the reason for not answering from
     /// memory is then a different one.
+    #[tracing::instrument(skip_all, fields(noun = "verification", verb = "learn"))]
     pub async fn learn(
         &self,
         caller: &Recalled,

@@ -23,6 +23,10 @@ impl Verification<'_> {
     ///
     /// `Unauthenticated`; `Forbidden` or `InsufficientScope` for callers who may not verify
     /// anywhere.
+    #[tracing::instrument(skip_all, fields(
+        noun = "verification", verb = "verify",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn verify(
         &self,
         ctx: &OpContext,
@@ -58,6 +62,10 @@ impl Verification<'_> {
     /// # Errors
     ///
     /// `Unauthenticated`; `Forbidden` or `InsufficientScope`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "verification", verb = "may_verify",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn may_verify(&self, ctx: &OpContext) -> Result<(), ServiceError> {
         match &ctx.actor {
             Actor::Anonymous => Err(ServiceError::Unauthenticated),

@@ -32,6 +32,10 @@ impl Verification<'_> {
     ///
     /// Those of [`Self::verify`], and `Invalid` when the answers would be larger than
     /// [`ANSWERS_MAX`]: then no question is answered, and none counts as a use.
+    #[tracing::instrument(skip_all, fields(
+        noun = "verification", verb = "verify_many",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn verify_many(
         &self,
         ctx: &OpContext,

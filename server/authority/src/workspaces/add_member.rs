@@ -59,6 +59,10 @@ impl Workspaces<'_> {
     /// # Errors
     /// `Invalid` with the fields `user`, `role`, `grants`; `AlreadyExists` for a member;
     /// `InvitationLimitReached`; `TooManyInvitations`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "workspaces", verb = "add_member",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn add_member(
         &self,
         ctx: &OpContext,

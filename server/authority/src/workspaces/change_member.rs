@@ -82,6 +82,10 @@ impl Workspaces<'_> {
     /// # Errors
     /// `Invalid` with the fields `role`, `grants`; `PreconditionFailed`; `Unfinished` if some
     /// tokens are not disabled yet.
+    #[tracing::instrument(skip_all, fields(
+        noun = "workspaces", verb = "change_member",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn change_member(
         &self,
         ctx: &OpContext,
@@ -211,6 +215,10 @@ impl Workspaces<'_> {
     /// # Errors
     /// `NotFound` for a user who is not a member; `PreconditionFailed`; `Unfinished` if some tokens
     /// are not disabled yet.
+    #[tracing::instrument(skip_all, fields(
+        noun = "workspaces", verb = "remove_member",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn remove_member(
         &self,
         ctx: &OpContext,
@@ -226,6 +234,10 @@ impl Workspaces<'_> {
     ///
     /// # Errors
     /// As [`Self::remove_member`].
+    #[tracing::instrument(skip_all, fields(
+        noun = "workspaces", verb = "remove_member_and",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn remove_member_and(
         &self,
         ctx: &OpContext,

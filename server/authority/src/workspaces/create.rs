@@ -31,6 +31,10 @@ impl Workspaces<'_> {
     ///
     /// # Errors
     /// `Invalid` with the fields `name`, `slug`; `AlreadyExists` if the slug is in use.
+    #[tracing::instrument(skip_all, fields(
+        noun = "workspaces", verb = "create",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn create(
         &self,
         ctx: &OpContext,

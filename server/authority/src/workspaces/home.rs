@@ -22,6 +22,10 @@ impl Workspaces<'_> {
     /// # Errors
     /// `Forbidden` for people who see no workspace; `NotFound` for the command line, which is
     /// in none.
+    #[tracing::instrument(skip_all, fields(
+        noun = "workspaces", verb = "home",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn home(&self, ctx: &OpContext) -> Result<Slug, ServiceError> {
         match &ctx.actor {
             Actor::Restricted(_) => return Err(ServiceError::PasswordChangeRequired),

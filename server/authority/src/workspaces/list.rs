@@ -13,6 +13,10 @@ use crate::{
 impl Workspaces<'_> {
     /// Returns the workspaces that the caller sees, sorted by name, with two queries for any number
     /// of workspaces.
+    #[tracing::instrument(skip_all, fields(
+        noun = "workspaces", verb = "list",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn list(&self, ctx: &OpContext) -> Result<Vec<WorkspaceCard>, ServiceError> {
         ctx.authenticated()?;
         let mut connection = self.inner.connection().await?;

@@ -24,6 +24,10 @@ use crate::{
 
 impl Workspaces<'_> {
     /// Returns the members of a workspace, sorted by name, including disabled ones.
+    #[tracing::instrument(skip_all, fields(
+        noun = "workspaces", verb = "members",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn members(&self, ctx: &OpContext, slug: &Slug) -> Result<Vec<Member>, ServiceError> {
         let mut connection = self.inner.connection().await?;
         let access = access::authorise(&mut connection, ctx, slug, Permission::MembersRead).await?;
@@ -31,6 +35,10 @@ impl Workspaces<'_> {
     }
 
     /// Returns one member.
+    #[tracing::instrument(skip_all, fields(
+        noun = "workspaces", verb = "member",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn member(
         &self,
         ctx: &OpContext,
@@ -133,6 +141,10 @@ impl Workspaces<'_> {
     ///
     /// # Errors
     /// `Forbidden` for callers who do not manage the instance.
+    #[tracing::instrument(skip_all, fields(
+        noun = "workspaces", verb = "ambiguous_grants",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn ambiguous_grants(
         &self,
         ctx: &OpContext,

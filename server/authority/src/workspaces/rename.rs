@@ -17,6 +17,10 @@ impl Workspaces<'_> {
     ///
     /// # Errors
     /// `Invalid` with the field `name`; `PreconditionFailed`.
+    #[tracing::instrument(skip_all, fields(
+        noun = "workspaces", verb = "rename",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn rename(
         &self,
         ctx: &OpContext,

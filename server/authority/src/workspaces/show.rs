@@ -18,6 +18,10 @@ use crate::{
 
 impl Workspaces<'_> {
     /// Returns a workspace as the caller sees it.
+    #[tracing::instrument(skip_all, fields(
+        noun = "workspaces", verb = "show",
+        actor = %ctx.actor, request_id = ctx.request_id,
+    ))]
     pub async fn show(
         &self,
         ctx: &OpContext,

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::support::{World, draft, slug};
+use crate::support::{World, draft, slug, url};
 use authority::{
     Authority, Settings, TokenDraft, clock::SystemClock, entropy::SystemEntropy, keys::Keys, store,
 };
@@ -23,13 +23,6 @@ const OWN: [(&str, &str, &str); 8] = [
     // Only transactions set this one.
     ("default_transaction_read_only", "on", "on"),
 ];
-
-/// Returns the URL of a test's database.
-fn url(pool: &PgPool) -> String {
-    let options = pool.connect_options();
-    let server = std::env::var("DATABASE_URL").unwrap();
-    server.replacen("/postgres?", &format!("/{}?", options.get_database().unwrap()), 1)
-}
 
 async fn execute(pool: &PgPool, sql: String) {
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(pool).await.unwrap();

@@ -36,6 +36,7 @@ mod sessions;
 mod setup;
 mod sign_in_limits;
 mod sizes;
+mod spans;
 mod support;
 mod token_stops;
 mod tokens;

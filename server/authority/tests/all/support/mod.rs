@@ -9,6 +9,8 @@
     reason = "a test that panics has failed"
 )]
 
+pub mod spans;
+
 use std::sync::{Arc, Mutex};
 
 use authority::{
@@ -220,6 +222,13 @@ impl World {
     pub async fn execute(&self, sql: &'static str) {
         sqlx::query(sql).execute(&self.pool).await.unwrap();
     }
+}
+
+/// Returns the URL of a test's database.
+pub fn url(pool: &PgPool) -> String {
+    let options = pool.connect_options();
+    let server = std::env::var("DATABASE_URL").unwrap();
+    server.replacen("/postgres?", &format!("/{}?", options.get_database().unwrap()), 1)
 }
 
 /// Returns how often a race runs. `make drill-races` runs each a thousand times.
