@@ -101,8 +101,8 @@ fn commands_beside_a_running_server_take_effect_immediately() {
     assert_eq!(deleted.ok(), "");
     assert_ne!(verify()["code"], "VALID");
     let line = server.run(&["token", "show", id]).refused(1);
-    assert!(line.contains("no such token"), "{line}");
-    assert!(server.run(&["token", "delete", id]).refused(1).contains("no such token"));
+    assert!(line.contains("The token doesn't exist"), "{line}");
+    assert!(server.run(&["token", "delete", id]).refused(1).contains("The token doesn't exist"));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn people_and_members_are_managed_from_the_command_line() {
     let works = || server.request("GET", "/api/v1/self").bearer(&secret).send().status;
     assert_eq!(works(), 200);
     let disabled = server.run(&["user", "disable", "grace@example.com", "--json"]);
-    assert!(disabled.stderr.contains("Stopped 1 token of the user."), "{}", disabled.stderr);
+    assert!(disabled.stderr.contains("Stopped 1 token of this user."), "{}", disabled.stderr);
     let disabled = json_of(&disabled.ok());
     assert_eq!((&disabled["enabled"], &disabled["stopped_tokens"]), (&json!(false), &json!(1)));
     assert_eq!(
@@ -162,7 +162,7 @@ fn people_and_members_are_managed_from_the_command_line() {
     assert_eq!((&grace["role"], &grace["grants"]), (&json!("viewer"), &Value::Null));
     let remove = ["member", "remove", "--workspace", "workspace-1", "grace@example.com", "--json"];
     let removed = server.run(&remove);
-    assert!(removed.stderr.contains("Stopped 1 token of the user."), "{}", removed.stderr);
+    assert!(removed.stderr.contains("Stopped 1 token of this user."), "{}", removed.stderr);
     let stopped = json_of(&removed.ok());
     assert_eq!(stopped, json!({"stopped_tokens": 1, "disabled_tokens": 0}));
     let removed = json_of(&server.run(&["user", "remove", "grace@example.com", "--json"]).ok());
@@ -230,7 +230,7 @@ fn refused_values_are_reported_in_one_line() {
         assert!(line.contains(field), "{field}: {line}");
     }
     let line = server.run(&["token", "list", "--workspace", "nowhere"]).refused(1);
-    assert!(line.contains("no such workspace"), "{line}");
+    assert!(line.contains("The workspace doesn't exist"), "{line}");
     assert_eq!(server.run(&["token", "list", "--workspace", "Not A Slug"]).status, 2);
     assert_eq!(server.run(&["token", "show", "17"]).status, 2);
     assert_eq!(
@@ -301,7 +301,7 @@ fn scopes_are_loaded_from_a_file_and_listed() {
         server
             .run(&["scopes", "list", "--audience", "nothing"])
             .refused(1)
-            .contains("no audience nothing")
+            .contains("audience nothing does not exist")
     );
 }
 
@@ -317,12 +317,12 @@ fn audience_gets_its_scopes_from_an_openapi_document_and_loses_them_again() {
     };
     let looked = import(&["--dry-run"]);
     assert!(
-        looked.stderr.contains("Would load the audience rivers. Scopes: 2 added"),
+        looked.stderr.contains("Would load the catalogue of audience rivers. Scopes: 2 added"),
         "{}",
         looked.stderr
     );
     assert!(looked.ok().contains("rivers:write"));
-    assert!(server.run(&["audience", "delete", "rivers"]).refused(1).contains("no such audience"));
+    assert!(server.run(&["audience", "delete", "rivers"]).refused(1).contains("The audience doesn't exist"));
     let changes = json_of(&import(&["--json"]).ok());
     assert_eq!(changes["added"], json!(["rivers:read", "rivers:write"]));
     server.token("workspace-1", "ci", "rivers", &["rivers:write"]);
