@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn faulty_style_sheet_is_an_error_with_its_place() {
+    fn faulty_style_sheet_is_reported_with_its_position() {
         for (text, place) in [
             ("a { color: red;\n\n} }", "line 3"),
             ("a {\n color: red)", "line 2"),
