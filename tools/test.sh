@@ -69,7 +69,7 @@ browser_dependencies() {
         echo "the WebAssembly build depends on:" $found
         return 1
     fi
-    echo "    $(echo "$tree" | awk '{ print $1 }' | sort -u | wc -l) crates, none from the server"
+    tools/crates.sh
 }
 
 rust_tests() {
@@ -140,7 +140,7 @@ step "Requirements of the tests (tools/setup.sh)" tools/setup.sh test
 step "Formatting (cargo fmt)" cargo fmt --all --check
 step "Paths in the documentation" tools/check-paths.sh
 step "Layers (imports between modules)" imports
-step "Dependencies of the browser code (cargo tree)" browser_dependencies
+step "Dependencies of the browser code, and their number (cargo tree)" browser_dependencies
 step "Console assets and binary (starts the build in the background)" start_binary
 step "Lints of the server code (cargo clippy) and descriptions of its SQL queries (.sqlx)" tools/sqlx.sh check
 step "Lints of the browser code (cargo clippy)" clippy_browser
