@@ -72,6 +72,11 @@ browser_dependencies() {
     tools/crates.sh
 }
 
+# The licences, sources and duplicate versions of all dependencies, by the rules in deny.toml.
+dependency_rules() {
+    PATH="$root/target/python/bin:$PATH" cargo deny --locked check --hide-inclusion-graph bans licenses sources
+}
+
 rust_tests() {
     local status=0
     if command -v cargo-nextest >/dev/null 2>&1; then
@@ -141,6 +146,7 @@ step "Formatting (cargo fmt)" cargo fmt --all --check
 step "Paths in the documentation" tools/check-paths.sh
 step "Layers (imports between modules)" imports
 step "Dependencies of the browser code, and their number (cargo tree)" browser_dependencies
+step "Licences, sources and versions of the dependencies (cargo deny)" dependency_rules
 step "Console assets and binary (starts the build in the background)" start_binary
 step "Lints of the server code (cargo clippy) and descriptions of its SQL queries (.sqlx)" tools/sqlx.sh check
 step "Lints of the browser code (cargo clippy)" clippy_browser
