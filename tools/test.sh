@@ -19,7 +19,7 @@ if [ -n "${CI:-}" ]; then
 fi
 
 passed=0 failed=0 number=0
-readonly steps=13
+readonly steps=15
 # The server in the steps for the API and the browser.
 readonly binary=$root/target/quick/tessera
 
@@ -75,6 +75,11 @@ browser_dependencies() {
 # The licences, sources and duplicate versions of all dependencies, by the rules in deny.toml.
 dependency_rules() {
     PATH="$root/target/python/bin:$PATH" cargo deny --locked check --hide-inclusion-graph bans licenses sources
+}
+
+# Broken links in the documentation of all modules, private ones included.
+documentation() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --exclude frontend --no-deps --document-private-items --quiet
 }
 
 rust_tests() {
@@ -150,6 +155,7 @@ step "Licences, sources and versions of the dependencies (cargo deny)" dependenc
 step "Console assets and binary (starts the build in the background)" start_binary
 step "Lints of the server code (cargo clippy) and descriptions of its SQL queries (.sqlx)" tools/sqlx.sh check
 step "Lints of the browser code (cargo clippy)" clippy_browser
+step "Links in the documentation of the code (cargo doc)" documentation
 step "Unit, storage and REST tests on PostgreSQL" rust_tests
 step "No stale accepts while servers are stopped, cut off and killed (drill)" env DRILL_BUILT=1 tools/drill.sh short
 step "Console assets and binary (waits for the build)" wait_for_binary
