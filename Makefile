@@ -12,19 +12,27 @@ export SQLX_OFFLINE := true
 # These variables would replace the compiler flags in .cargo/config.toml, which both sides need.
 unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 
-.PHONY: help run build dev test fuzz-api drill-races drill-revocation drill-failover bench bench-peers fmt lint sqlx clean
+.PHONY: help run quick build dev test fuzz-api drill-races drill-revocation drill-failover bench bench-peers fmt lint sqlx clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: build ## Build Tessera, then start it with its own database in ./data
+run: quick ## Build Tessera to try it out, then start it with its own database in ./data
 	@tools/setup.sh postgres
-	@exec target/release/tessera serve $(ARGS)
+	@exec target/quick/tessera serve $(ARGS)
+
+# The profile `quick` in Cargo.toml states what the short build costs.
+quick:
+	@tools/setup.sh build
+	@echo "Building the console assets (takes a few minutes the first time)" >&2
+	@cargo run --profile quick --package bundler -- --quick
+	@echo "Building target/quick/tessera (takes a few minutes the first time)" >&2
+	@cargo build --profile quick --package server
 
 build: ## Build one self-contained release binary: target/release/tessera
 	@tools/setup.sh build
 	@echo "Building the console assets (takes about 3 minutes the first time)" >&2
-	@cargo run --package bundler -- --release
+	@cargo run --profile quick --package bundler -- --release
 	@echo "Building target/release/tessera (takes about 6 minutes the first time)" >&2
 	@cargo build --release --package server
 

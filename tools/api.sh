@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Tests the API against its own OpenAPI document, on a running server of the release binary.
+# Tests the API against its own OpenAPI document, on a running server: the release binary, or
+# the one that TESSERA_BINARY names.
 #
 #     tools/api.sh test     part of `make test`: generated clients, then each operation briefly
 #     tools/api.sh fuzz     `make fuzz-api`: each operation for an hour, or until it is interrupted
@@ -10,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
-binary=${BINARY:-target/release/tessera}
+binary=${TESSERA_BINARY:-target/release/tessera}
 python=$root/target/python/bin
 export PATH="$python:$PATH"
 # The caller's settings must not affect the tests.

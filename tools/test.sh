@@ -19,7 +19,9 @@ if [ -n "${CI:-}" ]; then
 fi
 
 passed=0 failed=0 number=0
-readonly steps=14
+readonly steps=15
+# The server in the steps for the API and the browser.
+readonly binary=$root/target/quick/tessera
 
 summary() {
     echo
@@ -53,10 +55,6 @@ imports() {
     tools/check-imports.py --self-test && tools/check-imports.py
 }
 
-clippy_server() {
-    cargo clippy --workspace --exclude frontend --all-targets -- -D warnings
-}
-
 clippy_browser() {
     cargo clippy --package frontend --target wasm32-unknown-unknown -- -D warnings
 }
@@ -71,7 +69,17 @@ browser_dependencies() {
         echo "the WebAssembly build depends on:" $found
         return 1
     fi
-    echo "    $(echo "$tree" | awk '{ print $1 }' | sort -u | wc -l) crates, none from the server"
+    tools/crates.sh
+}
+
+# The licences, sources and duplicate versions of all dependencies, by the rules in deny.toml.
+dependency_rules() {
+    PATH="$root/target/python/bin:$PATH" cargo deny --locked check --hide-inclusion-graph bans licenses sources
+}
+
+# Broken links in the documentation of all modules, private ones included.
+documentation() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --exclude frontend --no-deps --document-private-items --quiet
 }
 
 rust_tests() {
@@ -96,39 +104,39 @@ rust_tests() {
     return "$status"
 }
 
-# Builds the release binary for the last steps while other steps run, which leave a core idle often
-# enough. The bundler is built first, so that the background build does not use the debug build
-# folder.
-start_release() {
-    cargo build --package bundler || return
-    # The build gets its own process group, so that stop_release stops all of it.
+# Builds the binary for the last steps while other steps run, which leave a core idle often enough.
+# The server has the profile of `make run`, because its release profile doubles the time. The console
+# has the release profile, because a test limits what a first visit transfers. The bundler has the
+# server's profile, so that the background build does not use the debug build folder.
+start_binary() {
+    # The build gets its own process group, so that stop_binary stops all of it.
     set -m
-    nice bash -c 'target/debug/bundler --release && cargo build --release --package server' \
-        >"$logs/release.log" 2>&1 </dev/null &
-    release=$!
+    nice bash -c 'cargo run --profile quick --package bundler -- --release && cargo build --profile quick --package server' \
+        >"$logs/binary.log" 2>&1 </dev/null &
+    building=$!
     set +m
 }
 
-wait_for_release() {
+wait_for_binary() {
     local status=0
-    wait "$release" || status=$?
-    release=
-    [ "$status" -eq 0 ] || cat "$logs/release.log"
+    wait "$building" || status=$?
+    building=
+    [ "$status" -eq 0 ] || cat "$logs/binary.log"
     return "$status"
 }
 
-release=
-stop_release() {
-    [ -n "$release" ] || return 0
-    kill -TERM -- -"$release" 2>/dev/null || true
-    wait "$release" 2>/dev/null || true
+building=
+stop_binary() {
+    [ -n "$building" ] || return 0
+    kill -TERM -- -"$building" 2>/dev/null || true
+    wait "$building" 2>/dev/null || true
 }
-trap stop_release EXIT
+trap stop_binary EXIT
 trap 'exit 130' INT TERM
 
 browser_tests() {
     local status=0
-    export PATH="$root/target/python/bin:$PATH:/usr/sbin" PYTHON="$root/target/python/bin/python"
+    export PATH="$root/target/python/bin:$PATH:/usr/sbin" PYTHON="$root/target/python/bin/python" TESSERA_BINARY=$binary
     (cd end2end && npx --no-install tsc --noEmit && npx --no-install playwright test --reporter=list,./support/failures.ts) \
         2>&1 | tee "$logs/browser.log" || status=$?
     tail -n 40 "$logs/browser.log" | grep -E '^ +[0-9]+ (passed|failed|flaky|interrupted|did not run)' \
@@ -142,15 +150,16 @@ step "Requirements of the tests (tools/setup.sh)" tools/setup.sh test
 step "Formatting (cargo fmt)" cargo fmt --all --check
 step "Paths in the documentation" tools/check-paths.sh
 step "Layers (imports between modules)" imports
-step "Console assets and release binary (starts the build in the background)" start_release
-step "Lints of the server code (cargo clippy)" clippy_server
+step "Dependencies of the browser code, and their number (cargo tree)" browser_dependencies
+step "Licences, sources and versions of the dependencies (cargo deny)" dependency_rules
+step "Console assets and binary (starts the build in the background)" start_binary
+step "Lints of the server code (cargo clippy) and descriptions of its SQL queries (.sqlx)" tools/sqlx.sh check
 step "Lints of the browser code (cargo clippy)" clippy_browser
-step "Dependencies of the browser code (cargo tree)" browser_dependencies
-step "Descriptions of the SQL queries (.sqlx)" tools/sqlx.sh check
+step "Links in the documentation of the code (cargo doc)" documentation
 step "Unit, storage and REST tests on PostgreSQL" rust_tests
 step "No stale accepts while servers are stopped, cut off and killed (drill)" env DRILL_BUILT=1 tools/drill.sh short
-step "Console assets and release binary (waits for the build)" wait_for_release
-step "The API against its OpenAPI document (generated clients, schemathesis)" tools/api.sh test
+step "Console assets and binary (waits for the build)" wait_for_binary
+step "The API against its OpenAPI document (generated clients, schemathesis)" env TESSERA_BINARY="$binary" tools/api.sh test
 step "Browser tests in Chromium (end2end)" browser_tests
 
 echo

@@ -62,7 +62,7 @@ fn table_of_settings_follows_from_the_code() {
             Some((meaning, computed)) => (meaning, computed.trim_end_matches(')')),
             None => (setting.about(), "none"),
         };
-        let default = match setting.default() {
+        let default = match setting.default_text() {
             None | Some("") => computed.to_owned(),
             Some(default) => format!("`{default}`"),
         };

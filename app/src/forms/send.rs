@@ -1,7 +1,7 @@
 //! Sends a form from the browser: the same post as without scripts, with the response in JSON.
 
 use domain::problem::{Problem, ProblemCode};
-use gloo::net::http::Request;
+use gloo_net::http::Request;
 use leptos::{ev::SubmitEvent, prelude::*, task::spawn_local};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{FormData, HtmlElement, HtmlFormElement, UrlSearchParams};

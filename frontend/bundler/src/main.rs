@@ -1,7 +1,7 @@
 //! Builds the files of the console that the server embeds: `target/site`.
 //!
 //! ```text
-//! cargo run -p bundler -- [--release | --dev]
+//! cargo run -p bundler -- [--release | --quick | --dev]
 //! ```
 //!
 //! ```text
@@ -76,11 +76,10 @@ fn run(progress: &Progress) -> Result<()> {
 fn mode_of_arguments(arguments: impl Iterator<Item = String>) -> Result<Mode> {
     let mut mode = Mode::Release;
     for argument in arguments {
-        mode = match argument.as_str() {
-            "--release" => Mode::Release,
-            "--dev" => Mode::Dev,
-            other => bail!("unknown argument {other}; usage: bundler [--release | --dev]"),
+        let Some(named) = Mode::of_option(&argument) else {
+            bail!("unknown argument {argument}; usage: bundler [--release | --quick | --dev]");
         };
+        mode = named;
     }
     Ok(mode)
 }
@@ -96,6 +95,7 @@ mod tests {
     #[test]
     fn arguments_without_a_mode_mean_release() {
         assert_eq!(parse(&[]).unwrap(), Mode::Release);
+        assert_eq!(parse(&["--quick"]).unwrap(), Mode::Quick);
         assert_eq!(parse(&["--dev"]).unwrap(), Mode::Dev);
     }
 

@@ -4,8 +4,9 @@
 //! waits in memory, and a background task writes it a moment later, so that a refusal never waits
 //! for the end of a chain. A server that is killed loses the rows of the last two seconds.
 //!
-//! Each chain has its own transaction, which gives up after [`PATIENCE`]: while the chain of one
-//! workspace is busy, the rows of the others are written, and no request waits for their chains.
+//! Each chain has its own transaction, which soon gives up (`background/refusals.rs`): while the
+//! chain of one workspace is busy, the rows of the others are written, and no request waits for
+//! their chains.
 //!
 //! Any caller can cause refusals, so the number of rows is limited. The tokens of each workspace,
 //! all people, and all anonymous callers have separate rooms, so that neither an anonymous caller

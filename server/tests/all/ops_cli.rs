@@ -322,7 +322,12 @@ fn audience_gets_its_scopes_from_an_openapi_document_and_loses_them_again() {
         looked.stderr
     );
     assert!(looked.ok().contains("rivers:write"));
-    assert!(server.run(&["audience", "delete", "rivers"]).refused(1).contains("The audience doesn't exist"));
+    assert!(
+        server
+            .run(&["audience", "delete", "rivers"])
+            .refused(1)
+            .contains("The audience doesn't exist")
+    );
     let changes = json_of(&import(&["--json"]).ok());
     assert_eq!(changes["added"], json!(["rivers:read", "rivers:write"]));
     server.token("workspace-1", "ci", "rivers", &["rivers:write"]);

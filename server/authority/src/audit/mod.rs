@@ -7,8 +7,8 @@
 //! Two changes in one workspace are written one after the other: the second one waits at the end of
 //! the chain for the transaction of the first one (`record`).
 //!
-//! Refusals change nothing, but also leave rows, a moment later and in limited
-//! number ([`refusals`]).
+//! Refusals change nothing, but also leave rows, a moment later and in limited number
+//! ([`crate::refusals`]).
 
 mod adopt;
 mod damage;

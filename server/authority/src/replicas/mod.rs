@@ -40,8 +40,8 @@
 //! server.
 //!
 //! Results from a connection of an earlier history are neither cached nor returned
-//! ([`History::epoch`]). Each new connection for lookups, and each transaction before it commits,
-//! must have reached the follower's server.
+//! ([`crate::lease::History::epoch`]). Each new connection for lookups, and each transaction before
+//! it commits, must have reached the follower's server.
 //!
 //! A replica whose renewals fail answers only 503, even if it can read: a renewal is a write, and
 //! only a write shows that a primary was not replaced. If every standby has to confirm a commit, a

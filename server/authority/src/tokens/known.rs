@@ -3,14 +3,14 @@
 //! A token may act as one user while another person knows its secret, because they created it,
 //! rotated it or were shown it. When that person loses rights, the token is disabled if it holds a
 //! scope that the person could no longer grant, and with which they could create tokens, get the
-//! secrets of tokens or add members ([`RETURNING`]), or verify tokens as an owner or administrator
+//! secrets of tokens or add members ([`store::RETURNING`]), or verify tokens as an owner or administrator
 //! of the instance. Tokens that only call other APIs stay enabled.
 //!
 //! The change to the person waits for no token: it is one short transaction, which also records a
 //! note of what is to be disabled. The tokens follow in portions, and the response waits for them.
 //! If the server stops first, another one continues from the note. While the note exists, none of
-//! these tokens can change tokens or members ([`is_being_disabled`]), so the person cannot return
-//! with one of them.
+//! these tokens can change tokens or members (`access/stopping.rs`), so the person cannot return with
+//! one of them.
 
 use std::{pin::pin, str::FromStr, time::Duration};
 
