@@ -18,86 +18,58 @@ pub(super) struct Flags {
     /// The configuration file [default: tessera.toml in the data folder]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The folder of the embedded database and the keys [default: data]
-    #[arg(long, global = true, value_name = "FOLDER")]
+    #[arg(long, global = true, value_name = "FOLDER", help = Setting::DataDir.help())]
     data_dir: Option<String>,
-    /// A PostgreSQL database to use instead of the embedded one; pass a password in a variable
-    /// instead
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL", help = Setting::DatabaseUrl.help())]
     database_url: Option<String>,
-    /// The keys file [default: keys.toml in the data folder]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help = Setting::KeysFile.help())]
     keys_file: Option<String>,
-    /// The folder with PostgreSQL's programs [default: found automatically]
-    #[arg(long, global = true, value_name = "FOLDER")]
+    #[arg(long, global = true, value_name = "FOLDER", help = Setting::PostgresBinDir.help())]
     postgres_bin_dir: Option<String>,
-    /// The log filter, such as info or warn,server=debug
-    #[arg(long, global = true, value_name = "FILTER")]
+    #[arg(long, global = true, value_name = "FILTER", help = Setting::Log.help())]
     log: Option<String>,
-    /// The log format: auto, text or json
-    #[arg(long, global = true, value_name = "FORMAT")]
+    #[arg(long, global = true, value_name = "FORMAT", help = Setting::LogFormat.help())]
     log_format: Option<String>,
 }
 
 /// Flags of the server.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct ServerFlags {
-    /// The address to listen on [default: 127.0.0.1:3000]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", help = Setting::Listen.help())]
     listen: Option<String>,
-    /// A Unix socket to listen on as well, for programs on this machine
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help = Setting::ListenUnix.help())]
     listen_unix: Option<String>,
-    /// The address of GET /metrics, for Prometheus, without authentication [default: none]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", help = Setting::MetricsListen.help())]
     metrics_listen: Option<String>,
-    #[arg(
-        long,
-        value_name = "URL",
-        help = "The origin that browsers use, such as https://tessera.example.com [default: http://ADDRESS:PORT]"
-    )]
+    #[arg(long, value_name = "URL", help = Setting::PublicUrl.help())]
     public_url: Option<String>,
-    /// A network of proxies whose X-Forwarded-For is trusted; may be given more than once
-    #[arg(long = "trusted-proxies", value_name = "NETWORK")]
+    #[arg(
+        long = "trusted-proxies",
+        value_name = "NETWORK",
+        help = Setting::TrustedProxies.help_of_list()
+    )]
     trusted_proxies: Vec<String>,
-    /// A host name by which browsers may reach the server, in addition to that of --public-url; may
-    /// be given more than once
-    #[arg(long = "allowed-hosts", value_name = "NAME")]
+    #[arg(long = "allowed-hosts", value_name = "NAME", help = Setting::AllowedHosts.help_of_list())]
     allowed_hosts: Vec<String>,
-    /// Concurrent connections [default: as many as open files allow, at most 10000]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", help = Setting::MaxConnections.help())]
     max_connections: Option<String>,
-    /// Concurrent connections from one address that is not a trusted proxy [default: 1000]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", help = Setting::MaxConnectionsPerAddress.help())]
     max_connections_per_address: Option<String>,
-    /// Calls of the managing API and posts to the console per minute and caller; 0 for no limit
-    /// [default: 600]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", help = Setting::ApiRateLimit.help())]
     api_rate_limit: Option<String>,
-    /// APIs of other products to serve in addition to Tessera's own: devo, kriten and
-    /// robust-intelligence, or none [default: all]
-    #[arg(long, value_name = "PRODUCT,…")]
+    #[arg(long, value_name = "PRODUCT,…", help = Setting::Surfaces.help())]
     surfaces: Option<String>,
-    /// The maximum number of tokens whose facts are cached in memory [default: 100000]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", help = Setting::CachedTokens.help())]
     cached_tokens: Option<String>,
-    /// Unknown tokens to look up per second for one address, with bursts of ten times as many; the
-    /// same for unknown sessions; 0 for no limit [default: 100]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", help = Setting::UnknownTokenRate.help())]
     unknown_token_rate: Option<String>,
-    /// How much longer than its lease (2 s) the server verifies tokens from memory when the
-    /// database is unavailable; revoked tokens may be accepted during this time [default: 0s]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", help = Setting::StaleGrace.help())]
     stale_grace: Option<String>,
-    /// How long a session may be unused before it expires [default: 2h]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", help = Setting::SessionIdle.help())]
     session_idle: Option<String>,
-    /// How long a session lasts at most [default: 12h]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", help = Setting::SessionAbsolute.help())]
     session_absolute: Option<String>,
-    /// The maximum number of database connections for requests; up to 6 more are opened for other
-    /// purposes [default: 10]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", help = Setting::DatabaseMaxConnections.help())]
     database_max_connections: Option<String>,
 }
 

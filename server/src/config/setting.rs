@@ -94,23 +94,31 @@ impl Setting {
         Self::LogFormat,
     ];
 
+    #[expect(clippy::too_many_lines, reason = "a table")]
     const fn row(self) -> Row {
         match self {
-            Self::Listen => row("listen", Some("127.0.0.1:3000"), "address and port to listen on"),
+            Self::Listen => row(
+                "listen",
+                Some("127.0.0.1:3000"),
+                "address and port to listen on; with port 0, the system chooses a free port",
+            ),
             Self::ListenUnix => row(
                 "listen_unix",
                 None,
                 "Unix socket to listen on as well, for programs on this machine",
             ),
-            Self::MetricsListen => {
-                row("metrics_listen", None, "address and port of GET /metrics, for Prometheus")
-            }
+            Self::MetricsListen => row(
+                "metrics_listen",
+                None,
+                "address and port of GET /metrics, for Prometheus, without authentication",
+            ),
             Self::DataDir => {
                 row("data_dir", Some("data"), "folder of the embedded database and the keys")
             }
-            Self::DatabaseUrl => {
-                secret_row("database_url", "PostgreSQL to use instead of the embedded one")
-            }
+            Self::DatabaseUrl => secret_row(
+                "database_url",
+                "PostgreSQL to use instead of the embedded one; pass a password in a variable or a file, not in a flag",
+            ),
             Self::MigrationDatabaseUrl => secret_row(
                 "migration_database_url",
                 "the same database with the role that owns its tables, only for migrations",
@@ -121,16 +129,20 @@ impl Setting {
                 "maximum number of database connections for requests; up to 6 more are opened for \
                  other purposes",
             ),
-            Self::KeysFile => {
-                row("keys_file", None, "keys file (default: keys.toml in the data folder)")
-            }
-            Self::PublicUrl => {
-                row("public_url", None, "origin of links and cookies (default: http://<listen>)")
-            }
+            Self::KeysFile => row(
+                "keys_file",
+                None,
+                "file with the peppers and the sealing and audit keys; created once, with mode 0600 (default: keys.toml in the data folder)",
+            ),
+            Self::PublicUrl => row(
+                "public_url",
+                None,
+                "origin that browsers use, such as https://tessera.example.com; links and cookies are created for it (default: http://ADDRESS:PORT)",
+            ),
             Self::TrustedProxies => row(
                 "trusted_proxies",
                 Some(""),
-                "networks of proxies whose X-Forwarded-For is trusted",
+                "networks of proxies whose X-Forwarded-For is trusted; set it if Tessera runs behind a proxy",
             ),
             Self::AllowedHosts => row(
                 "allowed_hosts",
@@ -141,24 +153,24 @@ impl Setting {
             Self::MaxConnections => row(
                 "max_connections",
                 None,
-                "concurrent connections (default: as many as open files allow, at most 10000)",
+                "maximum number of concurrent connections; beyond it, the longest idle one is closed (default: as many as open files allow, at most 10000)",
             ),
             Self::MaxConnectionsPerAddress => row(
                 "max_connections_per_address",
                 Some("1000"),
-                "concurrent connections from one address, or one IPv6 /64; does not apply to \
-                 trusted_proxies",
+                "maximum number of concurrent connections from one address, or one IPv6 /64; does not \
+                 apply to trusted_proxies",
             ),
             Self::ApiRateLimit => row(
                 "api_rate_limit",
                 Some("600"),
-                "calls of the managing API and posts to the console per minute and caller; 0 for \
+                "calls of the management API and form posts to the console, per minute and caller; 0 for \
                  no limit",
             ),
             Self::Surfaces => row(
                 "surfaces",
                 Some("devo,kriten,robust-intelligence"),
-                "products whose APIs are served in addition to Tessera's own, or none",
+                "products whose APIs are served in addition to Tessera's own: devo, kriten and robust-intelligence, or none",
             ),
             Self::SessionIdle => row(
                 "session_idle",
@@ -222,6 +234,24 @@ impl Setting {
     /// Returns a short description.
     pub(crate) const fn about(self) -> &'static str {
         self.row().about
+    }
+
+    /// Returns the text in the help of the command line: the description and the default.
+    pub(crate) fn help(self) -> String {
+        let about = self.about();
+        let mut help = about.replacen(" (default: ", " [default: ", 1);
+        if help != about {
+            help = format!("{}]", help.trim_end_matches(')'));
+        } else if let Some(default) = self.default_text().filter(|default| !default.is_empty()) {
+            help = format!("{about} [default: {default}]");
+        }
+        let first = help.chars().take(1).flat_map(char::to_uppercase).collect::<String>();
+        first + help.get(1..).unwrap_or_default()
+    }
+
+    /// Returns the same text for a flag that may be given more than once.
+    pub(crate) fn help_of_list(self) -> String {
+        format!("{}; may be given more than once", self.help())
     }
 
     /// Reports whether the value must not be shown. Such a value may also be read from a separate
