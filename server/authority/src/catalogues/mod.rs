@@ -6,26 +6,18 @@
 //! the replicas.
 
 mod arrangement;
-mod audience_change;
-mod audience_create;
-mod audience_delete;
+mod audiences;
 mod change;
 pub mod file;
 mod load;
 pub mod openapi;
 mod pins;
-mod scope_add;
-mod scope_change;
-mod scope_delete;
-mod scope_retire;
+mod scopes;
 mod show;
 
-pub use audience_change::AudienceChange;
-pub use audience_create::NewAudience;
+pub use audiences::{AudienceChange, NewAudience};
 pub use load::LoadOptions;
-pub use scope_add::NewScope;
-pub use scope_change::ScopeChange;
-pub use scope_retire::Retired;
+pub use scopes::{NewScope, Retired, ScopeChange};
 
 use domain::catalogue::{Catalogue, TESSERA_AUDIENCE};
 use time::OffsetDateTime;

@@ -17,13 +17,13 @@
 
 mod account;
 mod change;
-mod link;
 mod redeem;
+mod reset;
 
 pub use account::Account;
 pub use change::{ChangedPassword, PasswordChange};
-pub use link::PasswordLink;
-pub(crate) use link::issue;
+pub use reset::PasswordLink;
+pub(crate) use reset::issue;
 
 use std::sync::Arc;
 

@@ -4,9 +4,9 @@
 //! created from then on. Existing tokens are not affected, and a preview lists those that would not
 //! fit.
 
+mod apply_preset;
 mod change;
 mod check;
-mod preset;
 mod preview;
 mod show;
 

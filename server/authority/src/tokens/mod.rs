@@ -2,11 +2,14 @@
 //!
 //! Every change follows the steps of `change`: lock the row in the expected version, change it, and
 //! write the revision and the audit row. `switch` takes these steps for the changes without a form.
+//!
+//! `delete` also revokes for REST, console and command line; `revoke` is RFC 7009. Importing and
+//! exporting are in [`crate::transfer`].
 
 mod bulk;
 pub(crate) mod change;
 pub(crate) mod children;
-mod clone_of;
+mod clone;
 mod compare;
 mod consequences;
 mod containment;

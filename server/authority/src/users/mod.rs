@@ -3,6 +3,8 @@
 //! Administrators of the instance manage them, signed in or on the command line. Tokens cannot,
 //! because a token only reaches its own workspace. Only owners can create, change and remove
 //! owners, and at least one enabled owner must remain.
+//!
+//! `change` also enables and disables. Passwords and accounts are in [`crate::passwords`].
 
 mod change;
 mod create;

@@ -1,18 +1,14 @@
 //! Workspaces and their members.
 
-mod add_member;
-mod change_member;
+mod change;
 mod create;
 mod home;
 mod list;
-pub(crate) mod members;
-mod rename;
+mod members;
 mod show;
 
-pub use add_member::{Added, NewMember};
-pub use change_member::{ChangedMember, GrantsChange, MemberChange};
 pub use create::NewWorkspace;
-pub use members::AmbiguousGrant;
+pub use members::{Added, AmbiguousGrant, ChangedMember, GrantsChange, MemberChange, NewMember};
 
 use crate::state::Inner;
 

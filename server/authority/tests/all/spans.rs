@@ -59,15 +59,24 @@ struct Method {
 fn methods() -> Vec<Method> {
     let mut methods = Vec::new();
     for noun in NOUNS {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(noun);
-        for file in fs::read_dir(folder).unwrap() {
-            let path = file.unwrap().path();
-            if path.is_file() {
-                collect(noun, &fs::read_to_string(path).unwrap(), &mut methods);
-            }
-        }
+        collect_folder(
+            noun,
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(noun),
+            &mut methods,
+        );
     }
     methods
+}
+
+fn collect_folder(noun: &'static str, folder: &Path, methods: &mut Vec<Method>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect_folder(noun, &path, methods);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            collect(noun, &fs::read_to_string(path).unwrap(), methods);
+        }
+    }
 }
 
 fn collect(noun: &'static str, text: &str, methods: &mut Vec<Method>) {

@@ -2,10 +2,10 @@
 
 use domain::{audit_action::AuditAction, names::AudienceSlug};
 
-use super::{Catalogues, change::Open, show};
 use crate::{
     OpContext, ServiceError,
     audit::record,
+    catalogues::{Catalogues, change::Open, show},
     kernel::{Change, Subject},
     store::{catalogues as store, scope_uses},
 };

@@ -7,9 +7,9 @@ use domain::{
     workspace::WorkspaceOverview,
 };
 
-use super::Workspaces;
 use crate::{
     OpContext, ServiceError, access, audit::record, kernel::Change, store::workspaces as store,
+    workspaces::Workspaces,
 };
 
 impl Workspaces<'_> {

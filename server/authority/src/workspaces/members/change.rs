@@ -10,10 +10,6 @@ use domain::{
     workspace::Member,
 };
 
-use super::{
-    Workspaces,
-    members::{check_said, check_within, one, parse_grants},
-};
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
@@ -27,6 +23,10 @@ use crate::{
         known::{Of, disable_all_noted, disable_before_widening, note},
     },
     transaction::Transaction,
+    workspaces::{
+        Workspaces,
+        members::list::{check_said, check_within, one, parse_grants},
+    },
 };
 
 /// The fields of a member to change.

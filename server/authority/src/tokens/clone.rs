@@ -10,14 +10,14 @@ use domain::{
 use sqlx::PgConnection;
 use time::format_description::well_known::Rfc3339;
 
-use super::{
-    MintedToken, TokenDraft, Tokens,
-    containment::{copy_bounds, end_is_fixed, may_lift, may_unbind},
-};
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     store::{policies, secrets_change, tokens as store},
+    tokens::{
+        MintedToken, TokenDraft, Tokens,
+        containment::{copy_bounds, end_is_fixed, may_lift, may_unbind},
+    },
 };
 
 impl Tokens<'_> {

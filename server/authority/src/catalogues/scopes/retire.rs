@@ -7,8 +7,11 @@ use domain::{
     names::AudienceSlug,
 };
 
-use super::{Catalogues, change::Open};
-use crate::{OpContext, ServiceError, kernel::Subject};
+use crate::{
+    OpContext, ServiceError,
+    catalogues::{Catalogues, change::Open},
+    kernel::Subject,
+};
 
 /// The effect of retiring a scope.
 #[derive(Clone, Debug)]

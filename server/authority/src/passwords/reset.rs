@@ -7,12 +7,12 @@ use serde_json::json;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
-use super::Passwords;
 use crate::{
     OpContext, ServiceError,
     access::{check_owner, locked, manages_one},
     audit::record,
     kernel::Change,
+    passwords::Passwords,
     secret::PasswordLinkSecret,
     state::Inner,
     store::passwords as store,

@@ -7,12 +7,17 @@ use domain::{
     names::{AudienceSlug, Description, DisplayName},
 };
 
-use super::{
-    Catalogues,
-    change::{Open, parse_some},
-    show,
+use crate::{
+    OpContext, ServiceError,
+    audit::record,
+    catalogues::{
+        Catalogues,
+        change::{Open, parse_some},
+        show,
+    },
+    kernel::Change,
+    store::catalogues as store,
 };
-use crate::{OpContext, ServiceError, audit::record, kernel::Change, store::catalogues as store};
 
 /// The values to change; `None` leaves a value as it is.
 #[derive(Clone, Debug, Default)]

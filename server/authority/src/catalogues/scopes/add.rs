@@ -7,11 +7,14 @@ use domain::{
     problem::FieldError,
 };
 
-use super::{
-    Catalogues,
-    change::{Open, parse, parse_names, parse_some},
+use crate::{
+    OpContext, ServiceError,
+    catalogues::{
+        Catalogues,
+        change::{Open, parse, parse_names, parse_some},
+    },
+    store::catalogues::StoredScope,
 };
-use crate::{OpContext, ServiceError, store::catalogues::StoredScope};
 
 /// A scope to add.
 #[derive(Clone, Debug, Default)]

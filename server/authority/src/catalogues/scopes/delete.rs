@@ -2,8 +2,10 @@
 
 use domain::{audit_action::AuditAction, catalogue::ScopeName, names::AudienceSlug};
 
-use super::{Catalogues, change::Open};
-use crate::{OpContext, ServiceError};
+use crate::{
+    OpContext, ServiceError,
+    catalogues::{Catalogues, change::Open},
+};
 
 impl Catalogues<'_> {
     /// Deletes a scope permanently.

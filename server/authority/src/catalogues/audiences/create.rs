@@ -8,10 +8,10 @@ use domain::{
     problem::FieldError,
 };
 
-use super::{Catalogues, change::parse, show};
 use crate::{
     OpContext, ServiceError,
     audit::record,
+    catalogues::{Catalogues, change::parse, show},
     kernel::Change,
     store::catalogues::{self as store, StoredAudience},
 };

@@ -6,11 +6,13 @@ use domain::{
     names::{AudienceSlug, Description, DisplayName},
 };
 
-use super::{
-    Catalogues,
-    change::{Open, parse_names, parse_some},
+use crate::{
+    OpContext, ServiceError,
+    catalogues::{
+        Catalogues,
+        change::{Open, parse_names, parse_some},
+    },
 };
-use crate::{OpContext, ServiceError};
 
 /// The values to change; `None` leaves a value as it is.
 #[derive(Clone, Debug, Default)]

@@ -8,8 +8,11 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use super::{Policies, PolicyLevel, open};
-use crate::{Catalogues, LoadOptions, OpContext, ServiceError, store::catalogues};
+use crate::{
+    Catalogues, LoadOptions, OpContext, ServiceError,
+    policies::{Policies, PolicyLevel, open},
+    store::catalogues,
+};
 
 impl Policies<'_> {
     /// Returns what applying a preset would change. Changes nothing.

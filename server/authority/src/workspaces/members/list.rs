@@ -11,7 +11,6 @@ use domain::{
     workspace::Member,
 };
 
-use super::Workspaces;
 use crate::{
     OpContext, ServiceError,
     access::{self, Access, excess},
@@ -20,6 +19,7 @@ use crate::{
         catalogues::{self, StoredCatalogue},
         members as store,
     },
+    workspaces::Workspaces,
 };
 
 impl Workspaces<'_> {
@@ -51,7 +51,7 @@ impl Workspaces<'_> {
     }
 }
 
-pub(super) async fn one(
+pub(crate) async fn one(
     connection: &mut sqlx::PgConnection,
     access: &Access,
     user: UserId,
@@ -61,7 +61,7 @@ pub(super) async fn one(
 }
 
 /// Parses the patterns of a membership.
-pub(super) fn parse_grants(
+pub(crate) fn parse_grants(
     grants: Option<&[String]>,
 ) -> Result<Option<Vec<GrantPattern>>, ServiceError> {
     let Some(texts) = grants else { return Ok(None) };
@@ -86,7 +86,7 @@ pub(super) fn parse_grants(
 
 /// Refuses a pattern without an audience that means scopes of both `tessera` and another audience,
 /// because it would be unclear which ones are meant. `*` means all.
-pub(super) fn check_said(
+pub(crate) fn check_said(
     grants: Option<&[GrantPattern]>,
     catalogues: &[StoredCatalogue],
 ) -> Result<(), ServiceError> {
@@ -171,7 +171,7 @@ impl Workspaces<'_> {
 
 /// Refuses a membership that exceeds what the caller holds: a role with permissions that they lack,
 /// or scopes that they may not put on tokens themselves.
-pub(super) fn check_within(
+pub(crate) fn check_within(
     ctx: &OpContext,
     access: &Access,
     role: WorkspaceRole,

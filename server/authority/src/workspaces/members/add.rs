@@ -12,10 +12,6 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use super::{
-    Workspaces,
-    members::{check_said, check_within, one, parse_grants},
-};
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
@@ -26,6 +22,10 @@ use crate::{
     tokens::{
         By,
         joining::{disable_before_joining, joining},
+    },
+    workspaces::{
+        Workspaces,
+        members::list::{check_said, check_within, one, parse_grants},
     },
 };
 
