@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unicode_address_is_a_visible_header() {
+    fn unicode_address_is_percent_encoded() {
         assert_eq!(visible("ada@example.com"), "ada@example.com");
         assert_eq!(visible("é%@x"), "%C3%A9%25@x");
     }

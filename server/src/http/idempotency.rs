@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_came_of_the_work_is_kept() {
+    fn only_outcomes_are_stored() {
         let kept = |status: u16| is_outcome(StatusCode::from_u16(status).unwrap());
         assert!([200, 201, 204].into_iter().all(kept));
         for code in ProblemCode::ALL {
