@@ -185,8 +185,8 @@ async fn keep(
         idempotency.release(&attempt).await
     };
     if let Err(error) = outcome {
-        // The work is done, and its caller must learn the outcome. A repeated request is told
-        // to wait.
+        // The work is done, and its caller must learn the outcome. A repeated request gets
+        // 409 and must wait.
         error.log(request_id);
     }
     Response::from_parts(parts, Body::from(body))
