@@ -1,10 +1,10 @@
-// Starts the console. The page works as plain HTML until this has succeeded, and goes on as such if
-// it does not: an old browser, WebAssembly switched off, or a download that broke.
+// Starts the console. The page works as plain HTML until this has succeeded. It stays plain HTML if
+// this fails: in an old browser, without WebAssembly, or after a failed download.
 const { js, wasm } = document.getElementById("loader").dataset;
 
 try {
-  // Both downloads run at once. The module takes the WebAssembly from here rather than from an
-  // address that it guesses by its own, because every file's name holds the hash of its content.
+  // Both downloads run concurrently. The module gets the WebAssembly from here instead of guessing
+  // its address from its own, because every file's name contains the hash of its content.
   const binary = fetch(wasm, { credentials: "same-origin" });
   const [{ default: init, hydrate }, response] = await Promise.all([import(js), binary]);
   if (!response.ok) throw new Error(`${wasm}: status ${response.status}`);

@@ -1,7 +1,7 @@
-// The API behind the gateway: answers every call under /api/ and says what it was told.
+// The API behind the gateway. It answers every call under /api/ with what it received.
 //
-// It checks no token itself. What reaches it was let through by the gateway, which is what the
-// tests want to know; `calls` counts that.
+// It doesn't check tokens: every request that reaches it passed the gateway. `calls` counts these
+// requests for the tests.
 import { createServer } from "node:http";
 
 let calls = 0;

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_of_all_listeners_leave_files_for_everything_else() {
+    fn listener_limits_leave_open_files_for_other_uses() {
         let room = |network, local, watchers, reserve| Room { network, local, watchers, reserve };
         for (files, unix, metrics, expected) in [
             (None, true, true, room(10_000, 256, 64, 16)),

@@ -113,13 +113,13 @@ mod tests {
     }
 
     #[test]
-    fn names_cannot_steer_the_terminal() {
+    fn control_characters_in_names_are_escaped() {
         assert_eq!(plain("a\u{1b}[2Jb\n\u{202e}c é 🦀"), "a\\u{1b}[2Jb\\u{a}\\u{202e}c é 🦀");
     }
 
     proptest! {
         #[test]
-        fn plain_text_holds_no_control_characters(text in any::<String>()) {
+        fn plain_text_contains_no_control_characters(text in any::<String>()) {
             prop_assert!(!plain(&text).chars().any(char::is_control));
         }
     }

@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_attempts_says_when_to_come_back() {
+    fn too_many_attempts_response_has_retry_after() {
         let response = ApiError::from(ServiceError::TooManyAttempts(90)).into_response();
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()[header::RETRY_AFTER], "90");
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_is_401_403_or_429_as_the_domain_says() {
+    fn refusal_status_follows_its_decision_code() {
         for code in [
             DecisionCode::NotFound,
             DecisionCode::Malformed,

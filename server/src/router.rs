@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn malformed_and_mistyped_tokens_are_refused_without_the_database() {
+    async fn malformed_tokens_are_refused_without_a_database() {
         let router = router(AppState::without_database());
         let good = token_text::compose("tsr", &"0".repeat(30));
         for token in ["XYZ", &format!("{}x", &good[..39])] {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_database_nothing_passes_and_the_answer_says_when_to_try_again() {
+    async fn requests_without_a_database_get_503_with_retry_after() {
         let router = router(AppState::without_database());
         let good = token_text::compose("tsr", &"0".repeat(30));
         let ready = Request::get("/readyz").header("host", "x").body(Body::empty()).unwrap();
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn panic_is_a_problem_for_programs_and_a_page_for_browsers() {
+    async fn panic_response_is_a_problem_for_programs_and_a_page_for_browsers() {
         let state = AppState::without_database();
         let panics = get(async || -> &'static str { panic!("a secret cause") });
         let router = Router::new()
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn console_refuses_what_another_site_sent() {
+    async fn console_refuses_cross_site_posts() {
         let router = router(AppState::without_database());
         let request = Request::post("/sign-in")
             .header("origin", "https://evil.example")

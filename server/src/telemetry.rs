@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libraries_are_quiet_until_they_are_named() {
+    fn libraries_log_only_warnings_unless_the_filter_names_them() {
         assert!(env_filter("debug").to_string().contains("sqlx=warn"));
         let named = env_filter("info,sqlx=debug").to_string();
         assert!(named.contains("sqlx=debug") && !named.contains("sqlx=warn"), "{named}");

@@ -134,7 +134,7 @@ impl Preset {
                 "Tokens can be recoverable, so that their secret can be shown again. Includes five audiences."
             }
             Self::Kriten => {
-                "Members manage their own tokens, which can have no expiration. The prefix is kri."
+                "Members manage their own tokens, which can have no expiry. The prefix is kri."
             }
             Self::RobustIntelligence => {
                 "At most 200 tokens. Tokens expire after 270 days, which is also the maximum. Secrets are shown once."

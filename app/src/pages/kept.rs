@@ -95,7 +95,7 @@ fn label(name: &str) -> String {
         "scope" => "scopes",
         "audience" => "APIs",
         "user" => "e-mail address",
-        "expires" => "expiration",
+        "expires" => "expiry",
         "expires_date" => "last day",
         "ip_allow" => "allowed addresses",
         "grace" => "old secret",

@@ -112,7 +112,7 @@ fn bind(content: &[u8], mode: Mode, folder: &Path) -> Result<()> {
         .generate_name_section(mode == Mode::Dev)
         .generate_producers_section(false)
         .parse(content)
-        .context("what the compiler made is no WebAssembly")?;
+        .context("the compiler's output is not valid WebAssembly")?;
     Bindgen::new()
         .input_module("frontend", module)
         .web(true)?

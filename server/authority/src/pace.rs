@@ -26,7 +26,7 @@ impl Pace {
         }
     }
 
-    /// Does the same for bytes that were written or read.
+    /// Counts bytes that were written or read, as [`Self::spend`] does for steps.
     pub async fn spend_bytes(&mut self, bytes: usize) {
         self.spend(bytes / BYTES_AT_ONCE).await;
     }

@@ -12,18 +12,19 @@ use regex::{Regex, RegexBuilder};
 
 use crate::work::Heavy;
 
-/// Longest pattern, in characters.
+/// The maximum length of a pattern, in characters.
 pub(crate) const PATTERN_MAX: usize = 200;
-/// Most bytes of a compiled pattern. A pattern of this size takes about a millisecond to match a
-/// name of 128 characters. `(\w{100}){100}` is short and huge.
+/// The maximum size of a compiled pattern, in bytes. A pattern of this size takes about a
+/// millisecond to match a name of 128 characters. `(\w{100}){100}` is short, but its compiled form
+/// is huge.
 const SIZE_MAX: usize = 256 * 1024;
-/// Most classes, and operations on classes, in a pattern that ignores case. Each of them can take
-/// milliseconds to compile, however small the result is.
+/// The maximum number of classes, and operations on classes, in a pattern that ignores case. Each
+/// of them can take milliseconds to compile, however small the result is.
 const FOLDED_MAX: usize = 10;
 /// Compiled patterns in the cache: some 150 MB, if each of them had the largest allowed size and
 /// were used on all threads that match names.
 const KEPT: usize = 64;
-/// Most bytes in which a pattern caches its matching state, on each thread.
+/// The maximum size of the matching state that a pattern caches on each thread, in bytes.
 const REMEMBERED_MAX: usize = 512 * 1024;
 
 /// Why a pattern cannot be used, as the end of a sentence that begins with the field's name.

@@ -17,7 +17,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// Most requests of the same parties that wait at a time.
+/// The maximum number of requests of the same parties that wait at a time.
 const LINE_MAX: usize = 512;
 
 /// The parties of a request.

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Number of parties after which those without a turn are dropped.
 const FORGET_AT: usize = 1_024;
-/// Most requests of one party that wait at a time.
+/// The maximum number of requests of one party that wait at a time.
 const LINE_MAX: usize = 512;
 
 /// The turns.

@@ -27,11 +27,12 @@ use uuid::Uuid;
 
 use crate::ServiceError;
 
-/// Most jobs that wait in one lane.
+/// The maximum number of jobs that wait in a lane.
 const WAITING_MAX: usize = 64;
-/// Most password jobs that wait: enough that a few people and addresses cannot fill the lane.
+/// The maximum number of password jobs that wait: enough that a few people and addresses cannot
+/// fill the lane.
 const PASSWORDS_MAX: usize = 512;
-/// Most jobs of one tenant that wait in one lane.
+/// The maximum number of jobs of one tenant that wait in a lane.
 const WAITING_OF_ONE: usize = 16;
 /// How long a job may wait for a thread. Shorter than the database's timeout for idle transactions.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -86,9 +87,9 @@ impl Kind {
 
 #[derive(Clone, Copy)]
 struct Limits {
-    /// Most threads.
+    /// The maximum number of threads.
     threads: usize,
-    /// Most jobs that may wait.
+    /// The maximum number of jobs that wait.
     waiting: usize,
     /// The nice value of the threads: how far their priority is lowered.
     nice: i32,

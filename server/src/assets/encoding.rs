@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn weight_decides_before_size() {
+    fn weight_precedes_size() {
         assert_eq!(chosen("br;q=0.5, gzip;q=0.8"), Encoding::Gzip);
         assert_eq!(chosen("br;q=0, *;q=0.1"), Encoding::Gzip);
         assert_eq!(chosen("br;q=0.001"), Encoding::Brotli);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_acceptable_gives_the_plain_file() {
+    fn plain_file_is_the_fallback() {
         assert_eq!(chosen("br;q=0, gzip;q=0, identity;q=0"), Encoding::Identity);
         assert_eq!(chosen("deflate"), Encoding::Identity);
         assert_eq!(chosen("br;q=2, gzip;q=0.1234"), Encoding::Identity);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn file_without_compressed_forms_is_sent_plain() {
+    fn file_without_compressed_variants_is_sent_plain() {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT_ENCODING, "br".parse().unwrap());
         assert_eq!(choose(&headers, &[]), Encoding::Identity);

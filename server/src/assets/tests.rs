@@ -50,7 +50,7 @@ async fn get(path: &str, headers: &[(header::HeaderName, &str)]) -> Answer {
 }
 
 #[tokio::test]
-async fn hashed_file_is_kept_for_ever() {
+async fn hashed_file_is_cached_forever() {
     let answer = get(STYLE, &[]).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.header(header::CONTENT_TYPE), "text/css; charset=utf-8");
@@ -61,7 +61,7 @@ async fn hashed_file_is_kept_for_ever() {
 }
 
 #[tokio::test]
-async fn compressed_form_is_sent_to_those_who_accept_it() {
+async fn compressed_variant_is_sent_if_accepted() {
     let brotli = get(STYLE, &[(header::ACCEPT_ENCODING, "gzip, br")]).await;
     assert_eq!(brotli.header(header::CONTENT_ENCODING), "br");
     assert_eq!(brotli.header(header::CONTENT_TYPE), "text/css; charset=utf-8");
@@ -76,7 +76,7 @@ async fn compressed_form_is_sent_to_those_who_accept_it() {
 }
 
 #[tokio::test]
-async fn file_with_its_own_name_is_revalidated() {
+async fn unhashed_file_is_revalidated() {
     let first = get("/robots.txt", &[]).await;
     assert_eq!(first.status, StatusCode::OK);
     assert_eq!(first.header(header::CACHE_CONTROL), "public, no-cache");
@@ -95,7 +95,7 @@ async fn file_with_its_own_name_is_revalidated() {
 }
 
 #[tokio::test]
-async fn head_tells_the_length_without_the_content() {
+async fn head_request_returns_the_length_without_content() {
     let answer = ask(Method::HEAD, "/robots.txt", &[]).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.header(header::CONTENT_LENGTH), "26");
@@ -136,7 +136,7 @@ fn manifest_names_the_files_of_a_page() {
 }
 
 #[test]
-fn hashed_names_are_told_from_others() {
+fn hashed_names_are_recognised() {
     assert!(is_hashed("assets/main-0123456789abcdef.css"));
     assert!(!is_hashed("assets/snippets/crate-0123456789abcdef/inline0.js"));
     assert!(!is_hashed("assets/main.css"));

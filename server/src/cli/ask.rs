@@ -39,7 +39,7 @@ mod tests {
     use super::is_yes;
 
     #[test]
-    fn anything_but_yes_is_no() {
+    fn answers_other_than_yes_mean_no() {
         assert!(is_yes("y\n") && is_yes(" YES \r\n"));
         assert!(!is_yes("") && !is_yes("\n") && !is_yes("yeah") && !is_yes("n"));
     }

@@ -281,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_settings_are_in_the_table_under_names_of_their_own() {
+    fn setting_names_are_unique() {
         let names: BTreeSet<_> = Setting::ALL.into_iter().map(Setting::name).collect();
         assert_eq!(names.len(), Setting::ALL.len());
         assert_eq!(Setting::DatabaseUrl.variable(), "TESSERA_DATABASE_URL");
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn nearest_finds_a_mistyped_key() {
+    fn mistyped_key_gets_the_nearest_setting() {
         let known = || Setting::ALL.map(|setting| setting.name().to_owned());
         assert_eq!(nearest("lisen", known()), "listen");
         assert_eq!(nearest("databse_url", known()), "database_url");

@@ -65,7 +65,7 @@ fn flag_beats_variable_beats_file_beats_default() {
 }
 
 #[test]
-fn named_file_is_read_instead_of_the_one_in_the_data_folder() {
+fn named_file_replaces_the_one_in_the_data_folder() {
     let folder = folder_with("data/tessera.toml", "listen = '127.0.0.1:1'");
     fs::write(folder.path().join("other.toml"), "log = 'warn'").unwrap();
     for by_flag in [true, false] {
@@ -81,7 +81,7 @@ fn named_file_is_read_instead_of_the_one_in_the_data_folder() {
 }
 
 #[test]
-fn paths_of_a_file_are_relative_to_it() {
+fn paths_in_a_file_are_relative_to_it() {
     let folder = folder_with("etc/t.toml", "data_dir = '../store'\n[keys]\nfile = 'k.toml'");
     let mut inputs = inputs(Path::new("/elsewhere"));
     inputs.config_flag = Some(folder.path().join("etc/t.toml"));
@@ -91,7 +91,7 @@ fn paths_of_a_file_are_relative_to_it() {
 }
 
 #[test]
-fn nested_and_flat_keys_are_one_and_not_both() {
+fn nested_and_flat_keys_are_equivalent_but_exclusive() {
     let path = Path::new("t.toml");
     let nested =
         parse_file(path, "[database]\nurl = 'postgres://h/d'\nmax_connections = 7").unwrap();
@@ -101,7 +101,7 @@ fn nested_and_flat_keys_are_one_and_not_both() {
 }
 
 #[test]
-fn unknown_key_or_variable_is_named_with_the_nearest_known_one() {
+fn unknown_setting_is_reported_with_a_suggestion() {
     let folder = folder_with("data/tessera.toml", "[database]\nurls = 'x'");
     let error = Config::load(&inputs(folder.path())).unwrap_err().to_string();
     assert!(error.contains("unknown setting database.urls in "), "{error}");
@@ -117,7 +117,7 @@ fn unknown_key_or_variable_is_named_with_the_nearest_known_one() {
 }
 
 #[test]
-fn secret_may_come_from_a_file_of_its_own_but_not_twice() {
+fn secret_is_read_from_a_separate_file_but_not_from_two_sources() {
     let folder = folder_with("url", "postgres://u:p@h/d\n");
     let file = folder.path().join("url");
     let mut inputs = inputs(folder.path());
@@ -135,14 +135,14 @@ fn secret_may_come_from_a_file_of_its_own_but_not_twice() {
 }
 
 #[test]
-fn empty_variable_counts_as_not_given() {
+fn empty_variable_is_ignored() {
     let mut inputs = inputs(Path::new("/srv"));
     inputs.environment = vec![variable("TESSERA_DATABASE_URL", "")];
     assert!(Config::load(&inputs).unwrap().database_url.is_none());
 }
 
 #[test]
-fn address_of_a_server_for_callers_is_no_setting() {
+fn tessera_url_is_not_a_setting() {
     let mut inputs = inputs(Path::new("/srv"));
     inputs.environment = vec![variable("TESSERA_URL", "http://127.0.0.1:9")];
     let config = Config::load(&inputs).unwrap();
@@ -150,7 +150,7 @@ fn address_of_a_server_for_callers_is_no_setting() {
 }
 
 #[test]
-fn variables_of_a_kubernetes_service_named_tessera_are_no_settings() {
+fn kubernetes_service_variables_are_not_settings() {
     let mut inputs = inputs(Path::new("/srv"));
     let variables = [
         ("TESSERA_SERVICE_HOST", "10.0.0.1"),
@@ -187,7 +187,7 @@ fn variables_of_a_kubernetes_service_named_tessera_are_no_settings() {
 }
 
 #[test]
-fn bad_value_names_its_setting_and_place() {
+fn invalid_value_is_reported_with_its_setting_and_source() {
     let mut inputs = inputs(Path::new("/srv"));
     inputs.environment = vec![variable("TESSERA_SESSION_IDLE", "soon")];
     let error = Config::load(&inputs).unwrap_err();
@@ -203,7 +203,7 @@ fn bad_value_names_its_setting_and_place() {
 }
 
 #[test]
-fn broken_file_is_described_without_quoting_it() {
+fn syntax_error_does_not_quote_the_file() {
     let error =
         parse_file(Path::new("t.toml"), "listen = 'x'\ndatabase_url = 'postgres://u:geheim@h/d\n")
             .unwrap_err();
@@ -219,7 +219,7 @@ fn file_in_the_data_folder_cannot_move_the_data_folder() {
 }
 
 #[test]
-fn default_data_folder_that_cannot_work_gives_way_to_the_systems_one() {
+fn unusable_default_data_folder_is_replaced_by_the_system_folder() {
     let mut inputs = inputs(Path::new("/closed/x"));
     inputs.obstacle = |_| Some("of a closed door".into());
     let config = Config::load(&inputs).unwrap();
@@ -233,7 +233,7 @@ fn default_data_folder_that_cannot_work_gives_way_to_the_systems_one() {
 }
 
 #[test]
-fn bound_address_shows_in_the_public_url_unless_that_was_given() {
+fn bound_address_appears_in_the_public_url_unless_configured() {
     let real = "0.0.0.0:4242".parse().unwrap();
     let mut inputs = inputs(Path::new("/srv"));
     inputs.flags = vec![(Setting::Listen, Raw::One("0.0.0.0:0".into()))];
@@ -244,7 +244,7 @@ fn bound_address_shows_in_the_public_url_unless_that_was_given() {
 }
 
 #[test]
-fn list_is_read_from_a_variable_and_from_a_file() {
+fn lists_are_read_from_variables_and_files() {
     let folder = folder_with("data/tessera.toml", "trusted_proxies = ['10.0.0.0/8', '::1']");
     let from_file = Config::load(&inputs(folder.path())).unwrap().trusted_proxies;
     let mut inputs = inputs(Path::new("/srv"));

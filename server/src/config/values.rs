@@ -313,7 +313,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listen_takes_addresses_and_localhost() {
+    fn listen_accepts_addresses_and_localhost() {
         assert_eq!(listen("127.0.0.1:0").unwrap().port(), 0);
         assert_eq!(listen("localhost:80").unwrap().to_string(), "127.0.0.1:80");
         assert_eq!(listen("[::1]:3000").unwrap().to_string(), "[::1]:3000");
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn socket_path_has_room_for_107_bytes() {
+    fn socket_path_is_at_most_107_bytes() {
         let path = |bytes: usize| format!("/{}", "s".repeat(bytes - 1));
         assert_eq!(socket_path(Path::new("/run/tessera.sock")), Ok(()));
         assert_eq!(socket_path(Path::new(&path(100))), Ok(()));
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn network_takes_single_addresses_and_drops_host_bits() {
+    fn network_accepts_single_addresses_and_drops_host_bits() {
         assert_eq!(network("10.1.2.3").unwrap().to_string(), "10.1.2.3/32");
         assert_eq!(network("10.1.2.3/8").unwrap().to_string(), "10.0.0.0/8");
         assert_eq!(network("::1").unwrap().to_string(), "::1/128");
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn duration_knows_its_units() {
+    fn duration_accepts_its_units_only() {
         assert_eq!(duration("1d12h"), Ok(Duration::hours(36)));
         assert_eq!(duration(" 90s "), Ok(Duration::seconds(90)));
         for bad in
@@ -436,14 +436,14 @@ mod tests {
         }
 
         #[test]
-        fn duration_survives_its_text(seconds in 1..=LONGEST_S) {
+        fn duration_round_trips_through_its_text(seconds in 1..=LONGEST_S) {
             let length = Duration::seconds(seconds);
             prop_assert_eq!(duration(&duration_text(length)), Ok(length));
         }
 
         /// Passwords as people write them, without percent-encoding.
         #[test]
-        fn password_shows_nowhere_however_it_is_written(
+        fn password_never_appears_even_if_the_url_is_invalid(
             before in r"[a-z0-9:/?#@&=%+,;.\\\[\] \t\n-]{0,12}", after in r"[a-z0-9:/?#@&=%+,;.\\\[\] \t\n-]{0,12}",
             query in r"(\?sslmode=disable|\?host=%2Frun|\?options=x|)",
         ) {
@@ -462,7 +462,7 @@ mod tests {
         }
 
         #[test]
-        fn password_is_redacted_whatever_it_is(password in "[a-zA-Z0-9!$&'()*+,;=%~ -]{8,40}") {
+        fn any_password_is_redacted(password in "[a-zA-Z0-9!$&'()*+,;=%~ -]{8,40}") {
             let mut url = Url::parse("postgres://user@host/db").unwrap();
             url.set_password(Some(&password)).unwrap();
             let url = database_url(url.as_str()).unwrap();

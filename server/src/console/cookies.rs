@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn theme_that_is_none_is_the_systems() {
+    fn invalid_theme_falls_back_to_system() {
         assert_eq!(theme(&headers("a=b; theme=dark")), Theme::Dark);
         assert_eq!(theme(&headers("a=é; theme=dark")), Theme::Dark);
         assert_eq!(theme(&headers("theme=\"><script>")), Theme::System);
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn notice_comes_back_from_its_cookie() {
+    fn notice_round_trips_through_its_cookie() {
         let left = Notice::TokenDeleted { name: "a; Path=/x".into() };
         let value = leave_notice(&left, true);
         let value = value.to_str().unwrap();

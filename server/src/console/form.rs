@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_field_keeps_every_value_in_its_order() {
+    fn repeated_field_keeps_its_values_in_order() {
         let form = read(b"scope=a%3Ab&name=x+y&scope=c&scope=").unwrap();
         assert_eq!(form.all("scope").collect::<Vec<_>>(), ["a:b", "c", ""]);
         assert_eq!(form.one("name"), "x y");
@@ -118,14 +118,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_body_is_read_without_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn parsing_any_body_never_panics(body in proptest::collection::vec(any::<u8>(), 0..300)) {
             if let Ok(form) = read(&body) {
                 let _ = (form.one("a").len(), form.list("a"), form.shown());
             }
         }
 
         #[test]
-        fn what_was_typed_is_what_is_read(
+        fn encoded_values_round_trip(
             values in proptest::collection::vec(("[a-c]", any::<String>()), 0..8),
         ) {
             let body = serde_urlencoded::to_string(&values).unwrap();

@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn page_is_given_unless_only_json_is_wanted() {
+    fn page_is_returned_unless_only_json_is_accepted() {
         for (accept, json) in [
             (&[][..], false),
             (&["*/*"][..], false),

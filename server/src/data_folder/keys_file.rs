@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_made_once_and_private() {
+    fn keys_are_created_once_with_private_mode() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("keys.toml");
         let made = KeysFile::open(&path, MissingKeys::Make, &SystemEntropy).unwrap();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn proposed_keys_are_not_written_and_give_way_to_those_of_a_faster_process() {
+    fn proposed_keys_are_unwritten_and_yield_to_an_existing_file() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("keys.toml");
         let proposed = KeysFile::open(&path, MissingKeys::Propose, &SystemEntropy).unwrap();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn file_that_others_can_read_is_noticed() {
+    fn readable_file_is_reported_as_exposed() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("keys.toml");
         KeysFile::open(&path, MissingKeys::Make, &SystemEntropy).unwrap();
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn file_of_an_older_version_gets_what_it_lacks_where_one_server_has_it() {
+    fn older_file_is_completed_only_on_a_single_server() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("keys.toml");
         KeysFile::open(&path, MissingKeys::Make, &SystemEntropy).unwrap();
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_file_is_named() {
+    fn invalid_file_is_named_in_the_error() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("keys.toml");
         fs::write(&path, "pepper = 3").unwrap();

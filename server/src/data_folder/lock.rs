@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn second_taker_learns_who_was_first_and_may_follow() {
+    fn lock_names_its_holder_until_released() {
         let folder = TempDir::new().unwrap();
         let first = Lock::take(folder.path(), Use::Serve).unwrap();
         let error = Lock::take(folder.path(), Use::Command).unwrap_err();
@@ -143,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn holder_survives_its_text_and_reading_never_panics(pid in any::<u32>(), noise in any::<String>()) {
+        fn holder_round_trips_and_parsing_never_panics(pid in any::<u32>(), noise in any::<String>()) {
             let holder = Holder { what: Use::Command, pid };
             prop_assert_eq!(Holder::read(&holder.text()), Some(holder));
             let _ = Holder::read(&noise);

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folder_is_made_with_its_parents_and_closed_to_lookers() {
+    fn folder_is_created_with_parents_and_cannot_be_listed() {
         let root = TempDir::new().unwrap();
         let path = open(&root.path().join("a/b")).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o711);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn file_in_its_place_is_named() {
+    fn file_in_place_of_the_folder_is_an_error() {
         let root = TempDir::new().unwrap();
         let path = root.path().join("data");
         fs::write(&path, "").unwrap();

@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn body_at_the_limit_passes_and_one_byte_more_does_not() {
+    async fn body_over_the_limit_is_refused() {
         // The path does not matter.
         let path = "/api/v1/workspaces/w/tokens/import";
         for (is_known, is_file, limit) in
@@ -398,14 +398,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn strangers_body_is_not_read_where_callers_must_be_known() {
+    async fn unauthenticated_body_is_not_read_if_authentication_is_required() {
         let endless =
             Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
         assert_eq!(status(request("/", endless, false), Readers::Known).await, Err(401));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_a_strangers_request_waits_for_its_peer() {
+    async fn only_unauthenticated_requests_count_as_waiting() {
         for is_known in [false, true] {
             let endless =
                 Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
@@ -422,14 +422,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn announced_length_is_enough_to_refuse() {
+    async fn content_length_over_the_limit_is_refused() {
         let mut request = request("/", Body::empty(), true);
         request.headers_mut().insert(header::CONTENT_LENGTH, "65537".parse().unwrap());
         assert_eq!(status(request, Readers::Known).await, Err(413));
     }
 
     #[tokio::test]
-    async fn requests_of_one_holder_that_wait_for_their_bodies_are_few() {
+    async fn requests_of_a_holder_that_wait_for_bodies_are_limited() {
         let bodies = Bodies::of_awaited(4, 1);
         let waits = || {
             let endless =
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn body_that_never_ends_is_given_up() {
+    async fn endless_body_times_out() {
         let endless =
             Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
         assert_eq!(status(request("/", endless, true), Readers::Known).await, Err(400));
@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn slow_body_is_received_while_others_do_not_need_its_room() {
+    async fn slow_body_is_received_while_there_is_room() {
         let bodies = Bodies::default();
         let pause = Duration::from_millis(900);
         let other = Duration::from_millis(90);
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn body_comes_home_unless_it_was_read_or_never_asked_for() {
+    async fn body_is_returned_unless_read_or_waiting_for_100_continue() {
         for (reads, asks, comes_home) in
             [(false, false, true), (true, false, false), (false, true, false)]
         {

@@ -84,8 +84,8 @@ pub(crate) struct ForwardQuery {
 /// Check a request for a gateway
 ///
 /// The gateway passes on the caller's headers with the token to check, and needs no token of its
-/// own. 200 lets the request pass and tells the API who the caller is. The response does not depend
-/// on the method, and a body is not read.
+/// own. 200 lets the request pass and identifies the caller to the API. The response does not
+/// depend on the method, and a body is not read.
 #[utoipa::path(
     get,
     path = "/auth/forward",
@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unicode_address_is_a_visible_header() {
+    fn unicode_address_is_percent_encoded() {
         assert_eq!(visible("ada@example.com"), "ada@example.com");
         assert_eq!(visible("é%@x"), "%C3%A9%25@x");
     }

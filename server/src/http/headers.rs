@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answer_keeps_its_own_policy_and_gets_the_rest() {
+    fn response_keeps_its_own_policy_and_gets_missing_headers() {
         let mut headers = HeaderMap::new();
         let own = HeaderValue::try_from(console_csp("abc")).unwrap();
         headers.insert(header::CONTENT_SECURITY_POLICY, own.clone());
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn https_is_pinned_only_over_https() {
+    fn hsts_is_sent_only_over_https() {
         let mut headers = HeaderMap::new();
         complete(&mut headers, true);
         assert_eq!(headers[header::STRICT_TRANSPORT_SECURITY], HSTS);

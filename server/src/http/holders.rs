@@ -127,7 +127,7 @@ mod tests {
     const ONE: Uuid = Uuid::from_u128(1);
 
     #[test]
-    fn change_counts_from_the_moment_when_its_caller_is_known() {
+    fn change_counts_once_its_caller_is_identified() {
         let answers = Answers::default();
         let ask = |kind| {
             let mut extensions = Extensions::new();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn path_is_about_what_routes_read_in_it() {
+    fn path_yields_the_workspace_or_token_of_its_route() {
         const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
         let workspace = || About::Workspace("workspace".parse().unwrap());
         let token = || About::Token(ID.parse::<Uuid>().unwrap().into());

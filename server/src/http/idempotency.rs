@@ -185,8 +185,8 @@ async fn keep(
         idempotency.release(&attempt).await
     };
     if let Err(error) = outcome {
-        // The work is done, and its caller must learn the outcome. A repeated request is told
-        // to wait.
+        // The work is done, and its caller must learn the outcome. A repeated request gets
+        // 409 and must wait.
         error.log(request_id);
     }
     Response::from_parts(parts, Body::from(body))
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_came_of_the_work_is_kept() {
+    fn only_outcomes_are_stored() {
         let kept = |status: u16| is_outcome(StatusCode::from_u16(status).unwrap());
         assert!([200, 201, 204].into_iter().all(kept));
         for code in ProblemCode::ALL {

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_reference_resolves() {
         let document = document_json();
         let mut references = Vec::new();
         collect(&document, &mut references);
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn schemas_have_the_names_of_the_api() {
+    fn schemas_have_public_names() {
         let document = document_json();
         let names: Vec<_> =
             document["components"]["schemas"].as_object().unwrap().keys().cloned().collect();

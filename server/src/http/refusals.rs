@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn workspace_is_named_only_where_the_route_has_one() {
+    fn workspace_is_read_only_from_its_route_parameter() {
         let named = |route: &str, path: &str| {
             workspace(route, &path.parse().unwrap()).map(|slug| slug.to_string())
         };

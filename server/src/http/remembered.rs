@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn bodies_that_do_not_come_are_waited_for_in_few_requests_and_for_a_moment() {
+    async fn waits_for_missing_bodies_are_few_and_short() {
         let waiting = Semaphore::new(1);
         let (mut first, mut second) = (Silent, Silent);
         let mut waits = Box::pin(whole(&mut first, &waiting));

@@ -1,7 +1,8 @@
-//! Tells a connection that one of its requests only waits for its peer.
+//! Counts the requests of a connection that only wait for their peer.
 //!
 //! A request whose body comes from an unauthenticated client, or is discarded, takes as long as its
-//! peer likes. Until the body has arrived, the request must not occupy its connection's place.
+//! peer takes to send it. Until the body has arrived, the request must not occupy its connection's
+//! place.
 
 use std::sync::{
     Arc,

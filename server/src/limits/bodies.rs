@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn room_is_whole_again_when_the_last_copy_is_dropped() {
+    async fn bytes_are_released_when_the_last_copy_is_dropped() {
         let bodies = bodies((0, 0), (200_000, 60_000));
         let change = |length| arrived(bodies.known(ONE, Kind::Change), length);
         let bytes = change(40_000).unwrap().into_bytes().unwrap();
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_kind_of_body_takes_anything_from_another() {
+    async fn kinds_of_bodies_have_separate_limits() {
         let bodies = bodies((4_000, 4_000), (4_000, 4_000));
         let whole = |kept| arrived(kept, 2_000).unwrap().into_bytes().unwrap();
         let _strangers =
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_arrived_counts_and_a_small_reserve() {
+    async fn received_bytes_and_a_small_reserve_count() {
         let bodies = bodies((0, 0), (100 * FIRST, 50 * FIRST));
         // The announced length does not matter.
         let mut idle: Vec<_> =
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn body_that_is_given_up_holds_nothing_and_is_refused() {
+    async fn abandoned_body_holds_nothing_and_is_refused() {
         let bodies = bodies((0, 0), (40_000, 40_000));
         let mut slow = arrived(bodies.known(ONE, Kind::Change), 15_000).unwrap();
         let fresh = arrived(bodies.known(TWO, Kind::Change), 13_000).unwrap();

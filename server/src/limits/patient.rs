@@ -310,7 +310,7 @@ mod tests {
     impl Place for Free {}
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_for_more_sees_that_the_rest_was_dropped() {
+    async fn body_that_times_out_returns_an_error_to_its_reader() {
         let body = Body::from_stream(futures::stream::pending::<io::Result<Bytes>>());
         let second = Duration::from_secs(1);
         let mut body = Patient::body(body, Free, Patience::InAll(second));

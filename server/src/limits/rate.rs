@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn caller_is_refused_beyond_the_limit_and_others_are_not() {
+    fn limit_applies_to_each_caller_separately() {
         let limit = RateLimit::per_minute(3);
         for left in [2, 1, 0] {
             let (request, meter) = counted();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_counted_without_a_limit_or_outside_of_the_layer() {
+    fn requests_without_a_limit_or_meter_are_not_counted() {
         for _ in 0..10 {
             RateLimit::per_minute(0).count(&counted().0, &caller(1)).unwrap();
             RateLimit::per_minute(1).count(&Extensions::new(), &caller(1)).unwrap();

@@ -427,12 +427,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn party_has_a_part_and_leaves_as_much_as_it_has() {
+    async fn party_gets_at_most_its_limit_and_half_of_the_free_room() {
         let room = Room::new(100, 40);
         let first = busy(&room, holder(1), 40).unwrap();
         assert_eq!(first.take(1), Err(Full));
         let second = busy(&room, holder(2), 30).unwrap();
-        assert_eq!(second.take(1), Err(Full), "the party has as much as it leaves");
+        assert_eq!(second.take(1), Err(Full), "the party would use more than it leaves free");
         let _third = busy(&room, holder(3), 15).unwrap();
         assert_eq!(first.take(1), Err(Full));
         let _fourth = busy(&room, holder(4), 7).unwrap();
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn unknown_addresses_have_no_part_of_their_own() {
+    async fn unknown_addresses_have_no_limit_of_their_own() {
         let room = Room::new(100, 10);
         assert!(busy(&room, Party::stranger(Some([192, 0, 2, 1].into())), 11).is_err());
         busy(&room, Party::stranger(None), 50).unwrap();
@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn room_is_whole_again_when_all_seats_are_given_back() {
+    async fn dropped_seats_free_all_room() {
         let room = Room::new(100, 100);
         let seats: Vec<_> = (0..5).map(|number| seat(&room, holder(number), 8)).collect();
         drop(seats);
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn slowest_of_the_party_that_has_the_most_gives_way() {
+    async fn slowest_seat_of_the_largest_party_is_evicted() {
         let room = Room::new(110, 110);
         let few = seat(&room, holder(1), 30).unwrap();
         let many: Vec<_> = (0..4).map(|_| seat(&room, holder(2), 10).unwrap()).collect();
@@ -483,7 +483,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn party_that_has_the_most_takes_from_itself() {
+    async fn largest_party_evicts_its_own_seats() {
         let room = Room::new(100, 100);
         let other = seat(&room, holder(2), 30).unwrap();
         let own = [(); 3].map(|()| seat(&room, holder(1), 11).unwrap());
@@ -500,17 +500,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_parties_that_have_little_make_room_for_one_more() {
+    async fn one_of_many_small_parties_is_evicted_for_a_new_party() {
         let room = Room::new(10, 5);
         let crowd: Vec<_> = (0..30).map(|number| seat(&room, holder(number), 1)).collect();
         let crowd: Vec<_> = crowd.into_iter().map(Result::unwrap).collect();
         assert!(crowd[0].is_gone() && !crowd[29].is_gone());
-        assert!(seat(&room, holder(99), 2).is_err(), "no other party has as much");
+        assert!(seat(&room, holder(99), 2).is_err(), "no other party uses as much");
         assert!(!crowd[29].is_gone());
     }
 
     #[tokio::test]
-    async fn everybody_is_served_while_there_is_room() {
+    async fn no_party_is_limited_while_there_is_room() {
         let room = Room::new(100, 20);
         let slow = seat(&room, holder(1), 20).unwrap();
         slow.write(b"half", 8).unwrap();
@@ -522,7 +522,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn seat_that_takes_in_any_case_is_never_refused_and_the_next_one_makes_up_for_it() {
+    async fn forced_take_succeeds_and_is_recovered_by_the_next_seat() {
         let room = Room::new(100, 50);
         let few: Vec<_> = (0..7).map(|number| seat(&room, holder(number), 12).unwrap()).collect();
         let more = room.seat(holder(99));
@@ -536,7 +536,7 @@ mod tests {
 
     /// The orders equal the result of a search among all guests, whatever happened before.
     #[tokio::test(start_paused = true)]
-    async fn orders_are_those_that_a_search_finds() {
+    async fn eviction_order_equals_a_full_search() {
         let room = Room::new(300, 120);
         let mut seats: Vec<Seat> = Vec::new();
         let mut random = 7_u64;
@@ -581,7 +581,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_network_counts_as_one() {
+    fn addresses_of_an_ipv6_network_count_as_one() {
         let network = |text: &str| network(text.parse().unwrap()).to_string();
         assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(network("::ffff:10.0.0.1"), "10.0.0.1");

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn address_has_a_part_and_leaves_as_much_as_it_has() {
+    async fn address_gets_at_most_its_limit_and_half_of_the_free_places() {
         let strangers = Strangers::new(6, 2);
         let first = enter(&strangers, 1).unwrap();
         let _second = enter(&strangers, 1).unwrap();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn place_is_kept_until_the_answer_was_read() {
+    async fn place_is_held_until_the_response_is_read() {
         let strangers = Strangers::new(2, 1);
         let response = answer(guest(&strangers));
         let text = response.into_body().collect().await.unwrap().to_bytes();
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn request_that_waits_for_its_peer_gives_way_and_one_that_is_answered_does_not() {
+    async fn waiting_request_is_evicted_but_one_in_progress_is_not() {
         let strangers = Strangers::new(4, 2);
         let crowd = [guest(&strangers), guest(&strangers)];
         let waiting = crowd[0].wait().unwrap();
@@ -303,19 +303,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn page_is_made_only_for_a_request_that_has_a_place() {
+    async fn page_is_rendered_only_for_a_request_with_a_place() {
         let strangers = Strangers::new(2, 1);
         let (first, second) = (guest(&strangers), guest(&strangers));
         let turn = first.turn().await.unwrap();
         assert_eq!(second.turn().await.err().unwrap().problem().status, 503);
         drop(turn);
-        assert!(second.turn().await.is_err(), "the first response was not read");
+        assert!(second.turn().await.is_err(), "the first response is unread");
         drop(first);
         guest(&strangers).turn().await.unwrap();
     }
 
     #[tokio::test]
-    async fn answer_that_is_not_read_gives_way() {
+    async fn unread_response_is_evicted_for_a_new_request() {
         let strangers = Strangers::new(4, 1);
         let mut response = answer(guest(&strangers));
         let other = guest(&strangers);
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answer_that_nobody_takes_is_dropped() {
+    async fn unread_response_is_dropped_after_a_timeout() {
         let strangers = Strangers::new(2, 1);
         let mut response = answer(guest(&strangers));
         sleep(PATIENCE + Duration::from_secs(1)).await;
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn caller_who_is_known_gives_the_place_back_and_needs_none() {
+    async fn authenticated_caller_releases_its_place_and_needs_none() {
         let strangers = Strangers::new(2, 1);
         let mut extensions = Extensions::new();
         extensions.insert(guest(&strangers));

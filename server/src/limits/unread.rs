@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn large_answer_has_a_place_until_it_was_read() {
+    async fn large_response_has_a_place_until_it_is_read() {
         let answers = Answers::default();
         let keep = |of: &For, response| answers.keep(of, response);
         let change = answers.change(ONE, ONE).unwrap();
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bytes_of_answers_that_nobody_reads_give_way_to_answers_of_the_same_holder() {
+    async fn unread_responses_are_dropped_for_responses_to_the_same_holder() {
         let answers = Answers::default();
         let ask = |of: &For| answers.keep(of, Response::new(Body::from(vec![b'x'; 60 * 1024])));
         let other = ask(&For::Holder(TWO));
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn piece_of_an_answer_keeps_no_more_than_itself() {
+    async fn piece_of_a_response_does_not_keep_the_whole_alive() {
         let answers = Answers::default();
         let bytes = Bytes::from(vec![b'x'; 60 * 1024]);
         let whole = bytes.as_ptr_range();
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn large_answer_goes_out_in_pieces_and_whole() {
+    async fn large_response_is_sent_completely_in_pieces() {
         let answers = Answers::default();
         let bytes: Vec<u8> = (0..5 * PIECE + 7).map(|at| u8::try_from(at % 251).unwrap()).collect();
         let mut response =
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn change_is_refused_before_it_is_made_while_too_many_answers_of_its_caller_wait() {
+    async fn change_is_refused_early_while_its_caller_has_too_many_unread_responses() {
         let answers = Answers::default();
         let begun = answers.change(ONE, ONE).unwrap();
         let unread: Vec<_> = (0..63).map(|_| change(&answers, ONE, 1, CHANGES.2 / 64)).collect();
@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn change_that_is_being_made_counts_as_much_as_a_usual_answer_to_it() {
+    fn change_in_progress_counts_as_a_typical_response() {
         let answers = Answers::default();
         let (begun, _) = begin(&answers, 1, 1);
         assert_eq!(begun.len(), CHANGES.2 / CHANGE);
@@ -465,13 +465,13 @@ mod tests {
             let For::Change(change) = change else { panic!("a change") };
             change.counts(10_000);
         }
-        assert!(answers.change(ONE, ONE).is_ok(), "the responses are smaller");
+        assert!(answers.change(ONE, ONE).is_ok(), "the responses are smaller than reserved");
         drop(begun);
         assert!(answers.sums().is_empty());
     }
 
     #[test]
-    fn callers_and_holders_who_have_little_are_not_refused_for_those_who_have_much() {
+    fn callers_and_holders_with_few_unread_bytes_are_not_refused() {
         let answers = Answers::default();
         let of = |holder: u128, caller: u128, bytes| {
             change(&answers, Uuid::from_u128(holder), caller, bytes)
@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn caller_has_no_more_changes_than_it_leaves_to_others_of_its_holder() {
+    fn caller_leaves_changes_to_other_callers_of_its_holder() {
         let answers = Answers::default();
         let begun: Vec<_> = (0..8).map(|caller| begin(&answers, 1, caller).0).collect();
         let counts: Vec<_> = begun.iter().map(Vec::len).collect();
@@ -521,7 +521,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn page_of_an_export_counts_whole_until_it_was_read() {
+    async fn export_page_counts_completely_until_it_is_read() {
         let answers = Answers::default();
         let mut unread = Vec::new();
         for _ in 0..20 {
@@ -539,7 +539,7 @@ mod tests {
 
     /// Twenty exports whose pages are produced at the same time, and whose clients read them.
     #[tokio::test(start_paused = true)]
-    async fn exports_that_are_read_go_on_also_when_their_pages_have_no_room_together() {
+    async fn exports_in_progress_finish_even_if_their_pages_exceed_the_room() {
         const PAGES: usize = 3;
         let answers = Answers::default();
         let reads = (0..20).map(|_| {
@@ -564,7 +564,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answer_that_waits_for_the_server_gives_way_to_none_and_keeps_its_time() {
+    async fn response_that_waits_for_the_server_is_neither_evicted_nor_timed_out() {
         let answers = Answers::default();
         let (pages, made) = tokio::sync::mpsc::unbounded_channel::<Bytes>();
         let stream = futures::stream::unfold(made, async |mut made| {
@@ -588,7 +588,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn verifications_take_nothing_from_lists_and_lists_nothing_from_them() {
+    async fn verifications_and_lists_have_separate_limits() {
         let answers = Answers::default();
         let lists: Vec<_> =
             (0..OF_HOLDER).map(|_| answers.keep(&For::Holder(ONE), large())).collect();
@@ -607,7 +607,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answer_of_which_nothing_is_taken_is_dropped() {
+    async fn unread_response_is_dropped_after_a_timeout() {
         let answers = Answers::default();
         let mut response = answers.keep(&For::Holder(ONE), large());
         sleep(PATIENCE + Duration::from_secs(1)).await;
@@ -616,7 +616,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answer_that_is_taken_slowly_goes_on() {
+    async fn slowly_read_response_continues() {
         use std::convert::Infallible;
         let answers = Answers::default();
         let pieces = futures::stream::repeat(Ok::<_, Infallible>("piece"));

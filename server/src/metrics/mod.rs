@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn listener_has_metrics_without_a_database_and_nothing_else() {
+    async fn listener_serves_only_metrics_and_needs_no_database() {
         let (status, kind, text) = ask("GET", "/metrics").await;
         assert_eq!((status, kind.as_str()), (StatusCode::OK, FORMAT));
         assert!(text.contains("\ntessera_verifications_total{code=\"VALID\"} 0\n"), "{text}");

@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_read_in_bytes() {
+    fn resident_memory_is_parsed_in_bytes() {
         assert_eq!(parse("VmSize:\t 9 kB\nVmRSS:\t    1234 kB\nX: 1"), Some(1_263_616));
         for other in ["", "VmRSS:", "VmRSS: x kB", "VmRSS: 1 MB", "VmRSS: 18446744073709551615 kB"]
         {

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_where_they_belong() {
+    fn values_are_rendered_in_their_samples() {
         let text = render(&seen(), &Traffic::default(), 1_700_000_000, Some(4_096));
         for line in [
             "tessera_verifications_total{code=\"VALID\"} 7",
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn every_sample_follows_its_family_which_is_there_once() {
+    fn samples_follow_their_family_which_is_declared_once() {
         let text = render(&seen(), &Traffic::default(), 0, None);
         let mut families = BTreeMap::new();
         let mut current = String::new();
@@ -229,6 +229,9 @@ mod tests {
                 assert!(value.parse::<f64>().is_ok(), "{line}");
             }
         }
-        assert!(!text.contains("process_resident_memory_bytes"), "an unknown value is not 0");
+        assert!(
+            !text.contains("process_resident_memory_bytes"),
+            "an unknown value is omitted, not reported as 0"
+        );
     }
 }

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn family_and_samples_have_the_form_of_the_format() {
+    fn families_and_samples_follow_the_text_format() {
         let mut text = Text::default();
         text.family("a_total", Kind::Counter, "One \\ and\ntwo.");
         text.sample("a_total", &[("x", "1"), ("y", "")], 7);
@@ -99,7 +99,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_value_of_a_label_comes_back_on_one_line(value in any::<String>(), number: u64) {
+        fn label_values_round_trip_on_one_line(value in any::<String>(), number: u64) {
             let mut text = Text::default();
             text.sample("n", &[("l", &value)], number);
             let text = text.finish();

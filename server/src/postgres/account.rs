@@ -180,7 +180,7 @@ mod tests {
     const USERS: &str = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n";
 
     #[test]
-    fn stand_in_is_postgres_before_nobody() {
+    fn stand_in_prefers_postgres_over_nobody() {
         assert_eq!(stand_in(USERS).unwrap().uid, 65534);
         let users = format!("{USERS}postgres:x:101:104:PostgreSQL:/var/lib/postgresql:/bin/bash\n");
         assert_eq!(
@@ -192,14 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn user_id_is_named_by_its_own_line_only() {
+    fn user_id_is_found_only_in_its_own_field() {
         assert!(is_named(USERS, 65534) && is_named(USERS, 0));
         assert!(!is_named(USERS, 54321));
         assert!(!is_named("x:y:z\n:::\n", 0));
     }
 
     #[test]
-    fn closed_folder_on_the_way_is_found_and_named() {
+    fn inaccessible_parent_folder_is_reported() {
         let root = TempDir::new().unwrap();
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let closed = root.path().join("closed");
@@ -218,7 +218,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_any_user_list_never_panics(users in any::<String>()) {
+        fn parsing_any_user_list_never_panics(users in any::<String>()) {
             let _ = stand_in(&users);
         }
     }

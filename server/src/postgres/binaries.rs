@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn version_is_read_from_what_the_program_says() {
+    fn version_is_parsed_from_program_output() {
         assert_eq!(
             parse_version("postgres (PostgreSQL) 15.12 (Debian 15.12-0+deb12u2)\n"),
             Some(15)
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn newest_is_chosen_for_a_new_database() {
+    fn new_database_gets_the_newest_version() {
         assert_eq!(choose(vec![found(15), found(17), found(16)], None).unwrap(), found(17));
         assert!(matches!(choose(vec![found(13)], None), Err(PostgresError::TooOld { .. })));
         let message = choose(vec![], None).unwrap_err().to_string();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn database_gets_the_version_that_made_it_or_a_clear_word() {
+    fn existing_database_requires_the_version_that_created_it() {
         let made_by = Some((PathBuf::from("/data/postgres"), 15));
         assert_eq!(choose(vec![found(17), found(15)], made_by.clone()).unwrap(), found(15));
         let message = choose(vec![found(17), found(16)], made_by).unwrap_err().to_string();
@@ -173,7 +173,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_any_version_never_panics(text in any::<String>()) {
+        fn parsing_any_version_never_panics(text in any::<String>()) {
             let _ = parse_version(&text);
         }
     }

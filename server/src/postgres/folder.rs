@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn version_is_none_without_a_database_and_an_error_for_a_strange_folder() {
+    fn version_is_none_without_a_database_and_an_error_for_other_folders() {
         let root = TempDir::new().unwrap();
         let (folder, _) = folder(root.path());
         assert_eq!(folder.version().unwrap(), None);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn socket_folder_is_private_and_made_once() {
+    fn socket_folder_is_private_and_created_once() {
         let root = TempDir::new().unwrap();
         let (folder, account) = folder(root.path());
         folder.make(&account).unwrap();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn modes_that_a_volume_opened_are_set_back() {
+    fn modes_widened_by_a_volume_are_restored() {
         let root = TempDir::new().unwrap();
         let (folder, account) = folder(root.path());
         for path in [&folder.socket, &folder.cluster] {
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_folder_or_a_link_in_the_sockets_place_is_refused() {
+    fn foreign_folder_or_symlink_is_refused_as_socket_folder() {
         let root = TempDir::new().unwrap();
         let (folder, account) = folder(root.path());
         if rustix::process::geteuid().is_root() {

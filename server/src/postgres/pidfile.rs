@@ -172,7 +172,7 @@ mod tests {
         "4711\n/data/postgres\n1700000000\n5432\n/data/run\n\n  1234  56\nready   \n";
 
     #[test]
-    fn file_is_read_line_by_line() {
+    fn file_is_parsed_by_lines() {
         let found = PidFile::parse(TEXT).unwrap();
         assert_eq!((found.pid, found.socket.as_path()), (4711, Path::new("/data/run")));
         assert!(found.is_ready());
@@ -182,14 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn process_of_somebody_else_is_not_taken_for_the_postmaster() {
+    fn unrelated_process_is_not_the_postmaster() {
         let mut found = PidFile::parse(TEXT).unwrap();
         found.pid = std::process::id().try_into().unwrap();
         assert!(!found.lives_in(Path::new("/data/postgres")));
     }
 
     #[test]
-    fn copied_file_does_not_speak_of_the_copy() {
+    fn copied_file_does_not_describe_the_copied_cluster() {
         let root = tempfile::TempDir::new().unwrap();
         let copy = root.path().join("copy");
         fs::create_dir(&copy).unwrap();
@@ -204,7 +204,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_any_file_never_panics_nor_names_init_or_a_group(text in any::<String>()) {
+        fn parsing_any_file_never_panics_or_returns_pid_1_or_a_group(text in any::<String>()) {
             if let Some(found) = PidFile::parse(&text) {
                 prop_assert!(found.pid > 1);
             }

@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_keep_the_database_private_and_durable() {
+    fn settings_make_the_database_private_and_durable() {
         let settings = settings(Path::new("/a b/\"c\""), 40);
         for (name, value) in [
             ("listen_addresses", ""),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn log_above_its_size_is_put_aside() {
+    fn oversized_log_is_rotated() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("postgres.log");
         File::create(&path).unwrap().set_len(LARGEST_LOG + 1).unwrap();

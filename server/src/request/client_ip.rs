@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn untrusted_peer_is_the_caller_whatever_it_claims() {
+    fn untrusted_peer_is_the_caller_despite_its_headers() {
         assert_eq!(of("192.0.2.9", &["10.0.0.1"], &["127.0.0.0/8"]).unwrap(), "192.0.2.9");
         assert_eq!(of("::ffff:192.0.2.9", &[], &[]).unwrap(), "192.0.2.9");
     }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_before_the_caller_is_not_read_and_garbage_from_a_proxy_is_nobody() {
+    fn invalid_addresses_are_ignored_from_the_caller_but_not_from_a_proxy() {
         let trusted = ["127.0.0.0/8"];
         assert_eq!(of("127.0.0.1", &["x, 192.0.2.1"], &trusted).unwrap(), "192.0.2.1");
         assert_eq!(of("127.0.0.1", &["é, 192.0.2.1"], &trusted).unwrap(), "192.0.2.1");
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn local_process_names_the_caller_or_nobody_is_known() {
+    fn local_peer_without_a_valid_address_has_no_client_ip() {
         for (lines, caller) in [
             (&["192.0.2.1"][..], Some("192.0.2.1")),
             (&["6.6.6.6, 192.0.2.1, 10.0.0.7"], Some("192.0.2.1")),
@@ -159,7 +159,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_a_caller_sends_never_changes_the_answer(
+        fn headers_of_a_caller_never_change_the_result(
             sent in "[ -~é]{0,80}",
             caller in any::<u32>(),
         ) {

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn proof_of_a_known_browser_is_kept_as_the_session_is() {
+    fn known_browser_cookie_has_the_attributes_of_the_session_cookie() {
         let proof = KnownBrowser::new("abc".into());
         let value = cookies("https://t.example").keep_known_browser(&proof).unwrap();
         assert_eq!(
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn cookie_given_twice_counts_only_when_both_agree() {
+    fn duplicate_cookies_count_only_if_they_are_equal() {
         let cookies = cookies("http://127.0.0.1:3000");
         assert!(cookies.read(&headers(&["tessera=a; tessera=a"])).is_some());
         let planted = headers(&["tessera=a", "tessera=b"]);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn cookie_beside_one_of_other_bytes_is_read() {
+    fn cookie_beside_one_with_invalid_bytes_is_read() {
         let cookies = cookies("https://t.example");
         for planted in [&b"x=\xe9"[..], b"x=\xc3\xa9", b"\xff", b"__Host-tessera=\xff", b"=\x80="] {
             for line in [

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn session_counts_for_nothing_beside_a_token() {
+    fn session_is_ignored_beside_a_token() {
         fn is_session(text: &str) -> bool {
             text.starts_with("session")
         }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn other_schemes_are_no_credential() {
+    fn other_schemes_are_not_credentials() {
         assert_eq!(read(&[]), Ok(None));
         assert_eq!(read(&[("authorization", "Basic YTpi")]), Ok(None));
         assert_eq!(read(&[("authorization", "Bearerabc")]), Ok(None));
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn same_token_twice_is_one_and_two_are_refused() {
+    fn repeated_token_is_accepted_but_two_tokens_are_refused() {
         let same = [("authorization", "Bearer a"), ("token", "a"), ("rime-api-key", "a")];
         assert_eq!(read(&same), Ok(Some("a".into())));
         for other in [("token", "b"), ("rime-api-key", "b"), ("authorization", "Bearer b")] {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn header_that_is_no_single_token_is_an_error() {
+    fn header_without_exactly_one_token_is_an_error() {
         for value in ["Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Bearer é"] {
             assert_eq!(read(&[("authorization", value)]), Err(CredentialError::Bearer), "{value}");
         }
@@ -210,7 +210,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_headers_never_panic_and_a_token_is_one_word(
+        fn any_headers_never_panic_and_tokens_are_single_words(
             values in proptest::collection::vec(
                 (0usize..3, proptest::collection::vec(any::<u8>(), 0..60)), 0..4),
         ) {

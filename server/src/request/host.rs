@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn one_well_formed_host_is_named() {
+    fn exactly_one_well_formed_host_is_required() {
         for host in
             ["a", "tessera.example", "tessera.example:3000", "127.0.0.1:1", "[::1]", "[::1]:3000"]
         {
@@ -183,14 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn unix_socket_takes_any_host_but_one() {
+    fn unix_socket_accepts_any_single_host() {
         let local = Some(Peer::Local);
         assert!(named(local, "/", &["what ever"]) && named(local, "/", &[""]));
         assert!(!named(local, "/", &[]) && !named(local, "/", &["a", "b"]));
     }
 
     #[test]
-    fn unix_socket_is_held_to_the_rule_for_what_it_passes_on() {
+    fn requests_from_proxies_and_browsers_on_a_unix_socket_are_not_its_own() {
         let local = Some(Peer::Local);
         let sent = |name: &'static str| {
             let value = http::HeaderValue::from_static("x");
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_this_server_are_those_that_were_configured() {
+    fn only_names_of_this_server_are_accepted() {
         let hosts = |is_open| Hosts {
             names: vec!["tessera.example".into(), "10.0.0.5".into()],
             is_open,

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn browser_says_where_a_request_comes_from() {
+    fn sec_fetch_site_decides_first() {
         assert!(allowed(&[("sec-fetch-site", "same-origin")]));
         assert!(allowed(&[("sec-fetch-site", "none")]));
         for site in ["cross-site", "same-site", "", "x"] {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn without_that_the_origin_decides() {
+    fn origin_decides_without_sec_fetch_site() {
         assert!(allowed(&[("origin", "https://tessera.example")]));
         let plain = [("origin", "http://10.0.0.5:3000"), ("host", "10.0.0.5:3000")];
         assert!(allowed_at("http://127.0.0.1:3000", &plain));
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn browser_is_known_by_any_of_its_headers() {
+    fn browser_is_recognised_by_any_of_its_headers() {
         let sent = |name: &'static str| {
             is_of_browser(&HeaderMap::from_iter([(
                 http::HeaderName::from_static(name),

@@ -97,14 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn refusal_for_lack_of_connections_says_when_to_try_again() {
+    fn busy_refusal_has_retry_after() {
         let refusal = try_later(ProblemCode::Busy, "All connections are in use.");
         assert_eq!(refusal.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(refusal.headers()[header::RETRY_AFTER], "2");
     }
 
     #[tokio::test]
-    async fn closed_gate_lets_only_the_health_check_pass() {
+    async fn closed_gate_passes_only_the_health_check() {
         let gate = Gate::closed();
         assert_eq!(ask(&gate, "/healthz", "*/*").await.status(), StatusCode::OK);
         for path in ["/readyz", "/api/v1/verify", "/auth/forward"] {

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connection_may_rest_for_its_time_and_not_much_longer() {
+    async fn idle_connection_closes_after_the_timeout() {
         let (mut peer, served, _signals) = connection(Duration::ZERO);
         ask(&mut peer).await;
         for _ in 0..5 {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn head_that_comes_by_drops_keeps_no_connection() {
+    async fn slow_request_head_does_not_keep_the_connection_open() {
         let (mut peer, served, _signals) = connection(Duration::ZERO);
         let began = Instant::now();
         for byte in REQUEST.iter().cycle().take(10) {
@@ -143,14 +143,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn request_may_take_longer_than_a_rest() {
+    async fn request_may_take_longer_than_the_idle_timeout() {
         let (mut peer, served, _signals) = connection(REST * 4);
         ask(&mut peer).await;
         assert!(!served.is_finished());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn draining_ends_a_rest_at_once_and_waits_for_an_answer() {
+    async fn drain_closes_idle_connections_and_waits_for_responses() {
         let (mut peer, served, signals) = connection(REST);
         peer.write_all(REQUEST).await.unwrap();
         sleep(Duration::from_secs(1)).await;

@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connection_whose_peer_opens_no_window_ends_and_frees_its_streams() {
+    async fn connection_without_flow_control_window_closes_and_frees_its_streams() {
         let counts = Streams::new(Arc::from([]));
         let streams = counts.connect(network(1));
         let mut peer = Raw::open(Arc::clone(&streams), NO_WINDOW, async || text()).await;
@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn export_goes_on_beside_an_unread_answer_and_after_the_peer_was_asked_to_end() {
+    async fn export_continues_beside_an_unread_response_and_after_goaway() {
         let _seconds = seconds();
         let counts = Streams::with(Arc::from([]), 4);
         let mut peer = Raw::open(counts.connect(network(1)), NO_WINDOW, async || {
@@ -521,7 +521,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn few_bytes_are_held_for_an_unread_socket_whatever_the_windows_are() {
+    async fn unread_socket_holds_few_bytes_despite_wide_windows() {
         const STREAMS: u32 = 50;
         let counts = Streams::new(Arc::from([]));
         let kept = Arc::<AtomicU32>::default();
@@ -565,7 +565,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answer_whose_end_comes_late_waits_for_its_peer_as_well() {
+    async fn response_with_a_late_end_still_waits_for_its_peer() {
         let counts = Streams::new(Arc::from([]));
         let mut peer = Raw::open(counts.connect(network(1)), NO_WINDOW, async || {
             stream_of(futures::stream::unfold(false, async |is_over| {
@@ -585,7 +585,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connection_whose_peer_takes_its_answers_goes_on() {
+    async fn connection_whose_peer_reads_stays_open() {
         let counts = Streams::new(Arc::from([]));
         let mut peer = Raw::open(counts.connect(network(1)), SETTINGS, async || text()).await;
         for number in 0..100 {
@@ -597,7 +597,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answer_that_the_server_still_makes_ends_no_connection() {
+    async fn response_in_production_keeps_its_connection_open() {
         let counts = Streams::new(Arc::from([]));
         let mut peer = Raw::open(counts.connect(network(1)), SETTINGS, async || {
             let pieces = futures::stream::unfold(0, async |count| {
@@ -612,7 +612,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connection_that_reads_nothing_makes_room_for_another_address() {
+    async fn unread_connection_is_closed_for_another_address() {
         let counts = Streams::with(Arc::from([]), 20);
         let many = counts.connect(network(1));
         let number = AtomicU32::new(0);
@@ -646,7 +646,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn requests_in_progress_are_answered_on_a_connection_with_many_refusals() {
+    async fn requests_in_progress_are_answered_despite_many_refusals() {
         let counts = Streams::with(Arc::from([]), 20);
         let answers = Arc::<Notify>::default();
         let wait = Arc::clone(&answers);
@@ -670,7 +670,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connection_that_goes_on_after_many_refusals_is_cut() {
+    async fn connection_that_continues_after_many_refusals_is_closed() {
         let counts = Streams::with(Arc::from([]), 2);
         let mut peer =
             Raw::open(counts.connect(network(1)), SETTINGS, std::future::pending::<Answer>).await;
@@ -693,7 +693,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn stream_counts_until_the_head_of_an_answer_without_a_body_was_sent() {
+    async fn stream_without_body_counts_until_its_head_is_sent() {
         const STREAMS: u32 = 200;
         let streams = Streams::new(Arc::from([])).connect(Peer::Local);
         let mut peer = Raw::open_with(1_024, Arc::clone(&streams), SETTINGS, async || {
@@ -717,7 +717,7 @@ mod tests {
     }
 
     #[test]
-    fn handlers_see_host_and_path_as_from_http_1() {
+    fn handlers_see_host_and_path_as_in_http_1() {
         let request = Request::get("http://tessera.example:3000/a%20b?c=d").body(()).unwrap();
         let request = as_http_1(request);
         assert_eq!(request.uri(), "/a%20b?c=d");
@@ -734,17 +734,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connection_rests_only_when_nothing_runs_and_nothing_began() {
+    async fn connection_is_idle_only_without_running_or_new_requests() {
         let rest = Duration::from_secs(75);
         let life = Arc::new(Life::default());
-        assert!(timeout(rest / 4, rested(&life, rest)).await.is_ok(), "no request came");
+        assert!(
+            timeout(rest / 4, rested(&life, rest)).await.is_ok(),
+            "an unused connection is idle"
+        );
         let running = Running::begin(&life);
-        assert!(timeout(rest * 10, rested(&life, rest)).await.is_err(), "a request is running");
+        assert!(
+            timeout(rest * 10, rested(&life, rest)).await.is_err(),
+            "a connection with a running request is not idle"
+        );
         drop(running);
         let mut rested = pin!(rested(&life, rest));
         assert!(timeout(rest / 2, rested.as_mut()).await.is_err());
         drop(Running::begin(&life));
-        assert!(timeout(rest, rested.as_mut()).await.is_err(), "a request was there");
+        assert!(timeout(rest, rested.as_mut()).await.is_err(), "a request restarts the timeout");
         sleep(rest / 5).await;
         assert!(timeout(rest, rested).await.is_ok());
     }

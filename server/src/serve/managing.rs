@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answer_and_its_body_are_made_on_these_threads() {
+    async fn response_and_body_are_produced_on_managing_threads() {
         let managing = Managing::start(1024 * 1024, None).unwrap();
         let response = managing.answer(async {
             let pieces = stream::unfold(0, async |count| {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answer_for_a_client_that_went_away_is_given_up() {
+    async fn response_is_cancelled_when_its_client_disconnects() {
         let managing = Managing::start(1024 * 1024, None).unwrap();
         let (begun, has_begun) = tokio::sync::oneshot::channel();
         let (held, given_up) = tokio::sync::oneshot::channel::<()>();

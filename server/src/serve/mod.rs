@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn port_in_use_is_one_plain_line_with_a_way_out() {
+    async fn port_in_use_error_suggests_another_port() {
         let first = bind("--listen", "127.0.0.1:0".parse().unwrap()).unwrap();
         let address = first.local_addr().unwrap();
         let message = bind("--listen", address).unwrap_err().to_string();

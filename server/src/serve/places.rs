@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn longest_idle_makes_room_and_one_that_never_asked_before_it() {
+    fn longest_idle_connection_is_closed_after_those_without_requests() {
         let places = places(3, 3);
         let [first, second, silent] =
             [1, 2, 3].map(|host| places.take(peer(&format!("192.0.2.{host}"))).unwrap());
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_that_are_being_answered_are_never_cut() {
+    fn busy_connections_are_never_closed() {
         let places = places(2, 2);
         let busy = [1, 2].map(|host| places.take(peer(&format!("192.0.2.{host}"))).unwrap());
         for place in &busy {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn address_with_too_many_loses_its_own_and_proxies_have_no_such_limit() {
+    fn address_limit_closes_only_its_own_connections_and_exempts_proxies() {
         let places = places(100, 2);
         let other = places.take(peer("192.0.2.9")).unwrap();
         let own = [(); 2].map(|()| places.take(peer("192.0.2.1")).unwrap());

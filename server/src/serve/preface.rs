@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_whole_preface_is_http_2() {
+    fn only_the_complete_preface_is_http_2() {
         for piece in [1, 5, 24, 100] {
             let (version, _) = seen(&[PREFACE, &b"rest"[..]].concat(), piece);
             assert_eq!(version, Version::Two);
@@ -143,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_lost_by_looking(
+        fn detection_loses_no_bytes(
             begin in 0..=PREFACE.len(),
             rest in proptest::collection::vec(any::<u8>(), 0..200),
             piece in 1..64_usize,

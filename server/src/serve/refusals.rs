@@ -150,7 +150,7 @@ mod tests {
         b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\ndate: Sun\r\n\r\n";
 
     #[test]
-    fn bare_refusal_gets_its_reason() {
+    fn empty_refusal_gets_a_problem_body() {
         let answer = String::from_utf8(with_reason(BARE).unwrap()).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 431 "), "{head}");
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn own_answers_and_other_bytes_pass_as_they_are() {
+    fn own_responses_and_other_bytes_pass_unchanged() {
         for bytes in [
             &b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nx-request-id: 1\r\n\r\n"[..],
             b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n",
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reason_arrives_whole_through_a_narrow_pipe() {
+    async fn problem_body_arrives_completely_through_a_small_buffer() {
         let (near, mut far) = duplex(7);
         let writer = tokio::spawn(async move {
             let mut stream = WithReasons::new(near, Arc::default());
@@ -190,7 +190,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_looked_at_without_panic(bytes in any::<Vec<u8>>()) {
+        fn any_bytes_never_panic(bytes in any::<Vec<u8>>()) {
             let _ = with_reason(&bytes);
             let _ = with_reason(&[b"HTTP/1.1 4", &bytes[..], b"\r\n\r\n"].concat());
         }

@@ -529,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_of_one_address_share_its_streams_and_proxies_have_more() {
+    fn connections_of_an_address_share_its_streams_and_proxies_get_more() {
         let streams = Streams::new(Arc::from(["10.9.0.0/16".parse().unwrap()]));
         let one = streams.connect(peer("192.0.2.1"));
         let crowd = begin(&one, OF_ADDRESS);
@@ -554,7 +554,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_has_more_than_is_left_to_others() {
+    fn caller_leaves_streams_to_other_callers() {
         let streams = Streams::new(Arc::from(["2001:db8::7/128".parse().unwrap()]));
         let connections: Vec<_> =
             (0..40).map(|host| streams.connect(peer(&format!("192.0.2.{host}")))).collect();
@@ -575,7 +575,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_with_the_most_unread_answers_of_the_caller_who_has_the_most_makes_room() {
+    fn connection_with_most_unread_responses_of_the_largest_caller_closes() {
         let streams = Streams::with(Arc::from([]), 16);
         let of = |host: u8| streams.connect(peer(&format!("192.0.2.{host}")));
         let [one, again, other, newcomer] = [of(1), of(1), of(2), of(3)];
@@ -583,7 +583,7 @@ mod tests {
         kept.push(unread(&other, 4));
         kept.push(begin(&newcomer, 3));
         let leaving = || [&one, &again, &other, &newcomer].map(|one| one.unsent().leaving());
-        assert!(newcomer.begin().is_none(), "responses in progress are not unread");
+        assert!(newcomer.begin().is_none(), "responses in progress do not count as unread");
         rank(&streams);
         assert_eq!(leaving(), [0; 4]);
         kept.push(begin(&newcomer, 1));
@@ -602,7 +602,7 @@ mod tests {
     }
 
     #[test]
-    fn caller_takes_nothing_from_one_who_has_less_unread_or_whose_answers_are_taken() {
+    fn callers_with_fewer_unread_responses_or_who_read_lose_nothing() {
         let streams = Streams::with(Arc::from([]), 8);
         let of = |host: u8| streams.connect(peer(&format!("192.0.2.{host}")));
         let (busy, few, many) = (of(1), of(2), of(3));
@@ -617,7 +617,7 @@ mod tests {
     }
 
     #[test]
-    fn address_at_its_limit_gives_up_its_own_connection_with_the_most_unread_answers() {
+    fn address_at_its_limit_loses_its_own_unread_connections() {
         let streams = Streams::of(Arc::from([]), 100, 10, 10);
         let of = |host: u8| streams.connect(peer(&format!("192.0.2.{host}")));
         let [other, one, again, asks] = [of(1), of(2), of(2), of(2)];
@@ -635,7 +635,7 @@ mod tests {
 
     /// A request examines few connections, however many exist.
     #[test]
-    fn crowd_of_callers_with_little_makes_room_for_those_who_read() {
+    fn crowd_of_small_callers_yields_to_callers_who_read() {
         let streams = Streams::with(Arc::from([]), 2_000);
         let crowd: Vec<_> = (0..1_000_u32)
             .map(|host| streams.connect(Peer::Network(std::net::Ipv4Addr::from(host).into())))
@@ -653,7 +653,7 @@ mod tests {
     }
 
     #[test]
-    fn value_of_a_header_keeps_its_stream_counted() {
+    fn header_value_keeps_its_stream_counted() {
         let connection = Streams::new(Arc::from([])).connect(peer("192.0.2.1"));
         let stream = connection.begin().unwrap();
         let value = counting(HeaderValue::from_static("an id"), stream);

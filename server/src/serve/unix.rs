@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn owner_and_group_may_connect_and_nobody_else() {
+    async fn only_owner_and_group_can_connect() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("s");
         let door = UnixDoor::open(&path).await.unwrap();
@@ -194,7 +194,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn file_is_its_owners_alone_before_it_is_anybodys() {
+    async fn socket_file_is_private_until_it_listens() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("s");
         let socket = UnixSocket::new_stream().unwrap();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn live_socket_and_other_files_are_refused_and_stay() {
+    async fn live_sockets_and_other_files_are_kept() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("s");
         let listener = StdListener::bind(&path).unwrap();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_servers_that_start_at_once_do_not_take_one_socket() {
+    async fn concurrent_servers_do_not_share_a_socket() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("s");
         drop(StdListener::bind(&path).unwrap());
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn file_that_took_its_place_is_not_removed() {
+    async fn replaced_socket_file_is_not_removed() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("s");
         let door = UnixDoor::open(&path).await.unwrap();

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answer_waits_for_one_to_two_periods_unless_something_else_moves() {
+    async fn response_waits_one_to_two_periods_unless_another_progresses() {
         let unsent = Unsent::default();
         let mut too_long = pin!(unsent.too_long());
         let (slow, stuck) = (Since::default(), Since::default());
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_peer_takes_counts_at_once() {
+    fn progress_counts_immediately() {
         let unsent = Unsent::default();
         let since = Since::default();
         since.waits(&unsent);
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn few_unread_answers_among_many_requests_end_no_connection() {
+    fn few_unread_responses_among_many_requests_do_not_close_the_connection() {
         for (unread, others, may_end) in
             [(1, 1, true), (1, 2, false), (15, 16, false), (16, 184, true)]
         {
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_is_unread_only_when_it_has_waited() {
+    fn response_is_unread_only_after_waiting() {
         let unsent = Unsent::default();
         let [first, second, third] = std::array::from_fn(|_| Since::default());
         first.waits(&unsent);

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_field_is_told_under_its_name_in_the_dialect() {
+    fn field_errors_use_the_names_of_the_dialect() {
         let names = [("expires_at", "expiration")];
         let told_of = |errors: Vec<FieldError>| {
             told(renamed(ServiceError::Invalid(errors), &names).problem())

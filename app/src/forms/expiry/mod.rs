@@ -55,7 +55,7 @@ impl End {
     pub fn phrase(self) -> Option<String> {
         match self {
             Self::At(end) => Some(format!("until {}", day(end))),
-            Self::Never => Some("with no expiration".to_owned()),
+            Self::Never => Some("with no expiry".to_owned()),
             Self::Open => None,
         }
     }
@@ -113,7 +113,7 @@ pub fn ExpiryField(
     view! {
         <fieldset class="field expiry" class:has-error=failed id="expires_at" tabindex="-1"
             aria-describedby=move || if failed() { "expires_at-error" } else { "expires-result" }>
-            <legend class="label">"Expiration"</legend>
+            <legend class="label">"Expiry"</legend>
             {error}
             <div class="choices">{radios}</div>
             <div class="expiry-date">

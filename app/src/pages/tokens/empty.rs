@@ -27,7 +27,7 @@ pub fn NoTokens(
             <h2 id="empty-title">{title}</h2>
             <p>
                 "A token lets a program call your API as the token's owner. It is limited to the \
-                 scopes and the expiration that you choose."
+                 scopes and the expiry that you choose."
             </p>
             <p class="empty-actions">
                 {move || reach.get().manages().then(|| view! {

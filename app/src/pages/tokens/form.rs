@@ -30,7 +30,7 @@ const FIELDS: &[FieldName] = &[
     FieldName::new("name", "Name"),
     FieldName::new("description", "Description"),
     FieldName::new("user", "Acts as"),
-    FieldName::new("expires_at", "Expiration"),
+    FieldName::new("expires_at", "Expiry"),
     FieldName::new("audiences", "APIs"),
     FieldName::new("scopes", "Scopes"),
     FieldName::new("ip_allow", "Allowed addresses"),

@@ -99,7 +99,7 @@ fn Facts(token: Token, catalogues: Vec<Catalogue>, now: OffsetDateTime) -> impl 
         view! { <div><dt>"Disabled by"</dt><dd><bdi>{stopped_by(stop)}</bdi></dd></div> }
     });
     let ended = token.ended_by.as_ref().map(|stop| {
-        view! { <div><dt>"Expiration set by"</dt><dd><bdi>{stopped_by(stop)}</bdi></dd></div> }
+        view! { <div><dt>"Expiry set by"</dt><dd><bdi>{stopped_by(stop)}</bdi></dd></div> }
     });
     let rotated = token.rotated_at.map(|at| {
         view! { <div><dt>"Rotated"</dt><dd><Moment at now/></dd></div> }

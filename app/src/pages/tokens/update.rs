@@ -23,7 +23,7 @@ use crate::{
 const FIELDS: &[FieldName] = &[
     FieldName::new("name", "Name"),
     FieldName::new("description", "Description"),
-    FieldName::new("expires_at", "Expiration"),
+    FieldName::new("expires_at", "Expiry"),
     FieldName::new("ip_allow", "Allowed addresses"),
     FieldName::new("rate_limit", "Rate limit"),
     FieldName::new("scopes", "Scopes"),
@@ -101,7 +101,7 @@ fn EndField(token: Token, policy: Policy, now: OffsetDateTime) -> impl IntoView 
         })
         .collect_view();
     view! {
-        <FieldFrame control label="Expiration"
+        <FieldFrame control label="Expiry"
             help=Some("The maximum lifetime of the workspace counts from when the current secret was created.".to_owned())>
             <div class="end-row">
                 <select class="select" id=id name=name aria-describedby=described_by aria-invalid=invalid>

@@ -26,7 +26,7 @@ pub fn FirstSteps(
                     "Your workspace is ready."
                 </Step>
                 <Step number=2 done=has_token title="Add a token" href=Some(format!("{tokens}/new"))>
-                    "Choose its scopes and expiration, then copy it. It is shown only once."
+                    "Choose its scopes and expiry, then copy it. It is shown only once."
                 </Step>
                 <Step
                     number=3

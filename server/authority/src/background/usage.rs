@@ -28,7 +28,7 @@ impl Authority {
         self.write_usage(true).await;
     }
 
-    /// Does the same, but only for tokens of which nothing was written in the last two minutes.
+    /// Writes the recorded uses of tokens of which nothing was written in the last two minutes.
     pub(crate) async fn flush_due_usage(&self) {
         self.write_usage(false).await;
     }

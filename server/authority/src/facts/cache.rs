@@ -53,12 +53,12 @@ pub(crate) type Key = [u8; 32];
 
 /// How long the cache remembers that a token does not exist.
 const UNKNOWN_FOR: Duration = Duration::from_secs(1);
-/// Most unknown digests that are remembered.
+/// The maximum number of cached unknown digests.
 const UNKNOWN_MAX: usize = 10_000;
 /// How many changes may happen during a load before it can no longer determine whether they concern
 /// it.
 const RECENT: usize = 256;
-/// Most revisions of this server's own that are remembered until they are read back.
+/// The maximum number of this server's own revisions that are kept until they are read back.
 const OWN_MAX: usize = 1_024;
 
 type Kept = sync::Cache<Key, Arc<Known>, UnitWeighter, DefaultHashBuilder, Eviction>;

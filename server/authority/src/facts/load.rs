@@ -42,7 +42,7 @@ use crate::{
 
 /// How long a verification waits for the database before it is refused.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(1_500);
-/// Most concurrent queries, and most connections.
+/// The maximum number of concurrent queries, and of connections.
 const QUERIES_MAX: usize = 4;
 /// How long an idle connection is kept. After that, a network device may have dropped it.
 const IDLE_MAX: Duration = Duration::from_mins(1);
@@ -57,7 +57,7 @@ const ATTEMPTS: usize = 5;
 const AGAIN: Duration = Duration::from_millis(20);
 /// Why facts from another history are not used.
 const ANOTHER_HISTORY: &str = "the database's history changed during the query";
-/// Most texts in one query.
+/// The maximum number of texts in a query.
 const BATCH_MAX: usize = 64;
 
 type Found = Result<Option<Facts>, ServiceError>;

@@ -23,16 +23,17 @@ use crate::{facts::cache::Key, store::facts::SurroundingsKey};
 
 /// Surroundings of more bytes are heavy.
 const HEAVY: usize = 4 * 1024;
-/// Most bytes of all heavy surroundings together.
+/// The maximum size of all heavy surroundings together, in bytes.
 const HEAVY_MAX: usize = 256 * 1024 * 1024;
-/// Most bytes of the surroundings that are cached by themselves, without a token that refers to
-/// them.
+/// The maximum size of the surroundings that are cached without a token that refers to them, in
+/// bytes.
 const SURROUNDINGS_BYTES: u64 = 64 * 1024 * 1024;
-/// Most surroundings that are cached by themselves; never more than tokens.
+/// The maximum number of surroundings that are cached without a token that refers to them; never
+/// more than the number of tokens.
 const SURROUNDINGS_MAX: usize = 10_000;
-/// Most shared lists of one kind.
+/// The maximum number of shared lists of one kind.
 const SHARED_MAX: usize = 1_000;
-/// Most bytes of these lists.
+/// The maximum size of these lists, in bytes.
 const SHARED_BYTES: u64 = 16 * 1024 * 1024;
 /// Overhead of a text in bytes.
 const TEXT: usize = 40;

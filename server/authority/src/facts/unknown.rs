@@ -41,7 +41,7 @@ use crate::{OpContext, ServiceError, kernel::Actor};
 
 /// Number of shards. Concurrent lookups for different addresses contend only within a shard.
 const SHARDS: usize = 64;
-/// Most addresses in a shard.
+/// The maximum number of addresses in a shard.
 const HELD_MAX: usize = 1_024;
 /// Unknown texts that are allowed at once, in seconds of the rate.
 const BURST_S: u32 = 10;
@@ -57,7 +57,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const SITE: u32 = 10;
 /// The rate of a workspace's verifiers, as a multiple of that of an address.
 const VERIFIER: u32 = 50;
-/// Most budgets that one text counts against.
+/// The maximum number of budgets that a text counts against.
 const COUNTED_MAX: usize = 3;
 
 /// The budgets that a text counts against.

@@ -20,7 +20,8 @@ use crate::{
     store::{history::Mark, revisions::RevisionKey},
 };
 
-/// Most of its own changes that a server remembers, to report those that a failover has lost.
+/// The maximum number of its own changes that a server remembers, to report those that a failover
+/// has lost.
 const MADE_MAX: usize = 256;
 /// How long it remembers them; much shorter than revisions are kept.
 const MADE_FOR: Duration = Duration::from_hours(1);

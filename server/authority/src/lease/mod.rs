@@ -131,7 +131,8 @@ impl Replica {
         self.known_silence(other, now).unwrap_or(Duration::ZERO)
     }
 
-    /// Does the same, but returns `None` for a replica that was never observed.
+    /// Returns how long this replica is known not to have renewed its lease; `None` if it was never
+    /// observed.
     pub(crate) fn known_silence(&self, other: Other, now: Duration) -> Option<Duration> {
         let seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let known = seen.get(&other.id)?;

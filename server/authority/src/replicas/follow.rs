@@ -31,7 +31,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 const HEAR_WITHIN: Duration = Duration::from_mins(1);
 /// After this long without a renewal, a replica is considered gone.
 const GONE: Duration = Duration::from_secs(15);
-/// Most revisions that are read at once.
+/// The maximum number of revisions that are read at a time.
 const BATCH: i64 = 1_000;
 /// How often a new connection checks whether the address of the database still leads to the same
 /// server.

@@ -29,7 +29,7 @@
 //!   locked them (`fallen_invitations.rs`).
 //! - A statement that writes rows of many tenants skips locked rows (`store/usage.rs`,
 //!   `store/names.rs`).
-//! - Refusals are written in one transaction for each chain (`audit/refusals.rs`).
+//! - Refusals are written in one transaction for each chain (`background/refusals.rs`).
 //! - Granting a higher role is the exception to the first rule: it disables tokens in several
 //!   workspaces at once. It waits for each of their locks only for a moment.
 

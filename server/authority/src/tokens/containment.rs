@@ -75,7 +75,7 @@ pub(super) fn by_administrator(stop: Option<&Stop>, owner: UserId) -> bool {
     })
 }
 
-/// Returns whether an administrator expired this token or set its present end.
+/// Returns whether an administrator expired this token or set its present expiry.
 pub(super) fn end_is_fixed(token: &Token) -> bool {
     by_administrator(token.ended_by.as_ref(), token.user.id)
 }
@@ -141,8 +141,8 @@ fn outranks(by: StoppedBy, recorded: Option<&Stop>, owner: UserId) -> bool {
     by.standing == Standing::Administrator && !by_administrator(recorded, owner)
 }
 
-/// Returns the record of who set a token's end when `by` expires the token or sets an earlier end.
-/// An administrator stays recorded.
+/// Returns the record of who set a token's expiry when `by` expires the token or sets an earlier
+/// expiry. An administrator stays recorded.
 pub(super) fn ender(by: StoppedBy, before: &Token, stoppers: Stoppers) -> StoppedBy {
     let was = before.ended_by.as_ref();
     let keeps = end_is_fixed(before) && !outranks(by, was, before.user.id);
@@ -199,18 +199,18 @@ pub(super) async fn may_widen_by_token(
     lifting.check_user(before, after)?;
     if ends_later(after.expires_at, before.expires_at) && lifting.keeps_end(before) {
         return Err(ServiceError::Forbidden(
-            "Another caller set this token's end. The calling token was created by another token, so it can't set a later end.",
+            "Another caller set this token's expiry. The calling token was created by another token, so it can't set a later expiry.",
         ));
     }
     Ok(())
 }
 
-/// Refuses a later end if an administrator set the present one and the caller reaches only their
+/// Refuses a later expiry if an administrator set the present one and the caller reaches only their
 /// own tokens.
 pub(super) fn may_prolong(access: &Access, before: &Token) -> Result<(), ServiceError> {
     if access.own.is_some() && end_is_fixed(before) {
         return Err(ServiceError::Forbidden(
-            "An administrator set the end of this token. Only an administrator can set a later one.",
+            "An administrator set the expiry of this token. Only an administrator can set a later one.",
         ));
     }
     Ok(())

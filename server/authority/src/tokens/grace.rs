@@ -43,7 +43,7 @@ pub(crate) fn renewable(ctx: &OpContext, lifetime: Option<Duration>) -> Option<D
     }
 }
 
-/// Names the bound that an end exceeds: the end of the secret, if the secret expires before
+/// Names the bound that an expiry exceeds: the expiry of the secret, if the secret expires before
 /// its token.
 pub(super) fn name_bound(ctx: &OpContext, errors: &mut [FieldError]) {
     if end_of_secret(ctx).is_some() {

@@ -188,9 +188,9 @@ pub(super) async fn may_hold_secret(
 }
 
 /// Checks whether the caller may see a secret that stays in use. The rule is [`may_hold_secret`],
-/// and a calling token with an end, or with a secret in its grace, must not see the secret of a
-/// token that ends later: it could use that secret after its own end. For the secret of the calling
-/// token itself, see [`super::refuse_superseded`].
+/// and a calling token with an expiry, or with a secret in its grace, must not see the secret of a
+/// token that expires later: it could use that secret after its own expiry. For the secret of the
+/// calling token itself, see [`super::refuse_superseded`].
 pub(crate) async fn may_see_secret(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -201,7 +201,7 @@ pub(crate) async fn may_see_secret(
     let is_own = ctx.own_token() == Some(token.id);
     let end = bounds(ctx).filter(|_| !is_own).map(|bounds| bounds.expires_at);
     if end.is_some_and(|end| ends_later(token.expires_at, end)) {
-        let message = "of the token is later than the end of the calling token or of the secret that it presented, so the secret cannot be shown";
+        let message = "of the token is later than the expiry of the calling token or of the secret that it presented, so the secret cannot be shown";
         return Err(ServiceError::BoundExceeded(vec![FieldError::new("expires_at", message)]));
     }
     Ok(())

@@ -149,7 +149,7 @@ pub(super) fn widens(before: &Token, after: &Token, now: OffsetDateTime) -> bool
 }
 
 /// Returns the bounds of the calling token, which limit all tokens that it creates and edits;
-/// `None` for callers that are not tokens. A replaced secret grants nothing beyond its own end.
+/// `None` for callers that are not tokens. A replaced secret grants nothing beyond its own expiry.
 pub(crate) fn bounds(ctx: &OpContext) -> Option<Bounds> {
     match &ctx.actor {
         Actor::Token(facts) => Some(bounds_of_facts(facts)),
@@ -166,8 +166,8 @@ fn bounds_of(token: &Token) -> Bounds {
 }
 
 /// Gives a new token those bounds of the calling token that the draft omits, and refuses
-/// wider ones. If the draft omits the end, the end is the earlier one of the default and the
-/// calling token's.
+/// wider ones. If the draft omits the expiry, the new token expires at the earlier of the default
+/// and the calling token's expiry.
 pub(crate) fn inherit(
     ctx: &OpContext,
     draft: &TokenDraft,
@@ -192,7 +192,7 @@ pub(crate) fn inherit(
     name_bound(ctx, &mut errors);
     if matches!((checked.not_before, checked.expires_at), (Some(start), Some(end)) if start >= end)
     {
-        let message = "must be before the end of the calling token";
+        let message = "must be before the calling token expires";
         errors.push(FieldError::new("not_before", message));
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }

@@ -101,7 +101,7 @@ impl Inner {
         self.read_caller(transaction, ctx, None).await
     }
 
-    /// Does the same for a change of a token, which may be the calling one.
+    /// Begins a change of a token, which may be the calling one, as [`Self::begin_for`] does.
     ///
     /// # Errors
     ///
@@ -291,8 +291,8 @@ impl CallingToken {
         if bound { Ok(()) } else { Err(ServiceError::Forbidden(CHANGED)) }
     }
 
-    /// Does the same for a change of the token itself, which grants nothing to another token: a
-    /// replaced secret may make such changes until it expires.
+    /// Checks, as [`Self::check`] does, a change of the token itself, which grants nothing to
+    /// another token: a replaced secret may make such changes until it expires.
     ///
     /// # Errors
     ///

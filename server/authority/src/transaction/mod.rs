@@ -340,7 +340,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Does the same, but returns the descendants, which the caller must stop.
+    /// Commits, as [`Self::commit`] does, but returns the descendants, which the caller must stop.
     pub(crate) async fn commit_before_descendants(
         mut self,
     ) -> Result<Vec<DescendantStop>, ServiceError> {

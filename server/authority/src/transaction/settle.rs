@@ -23,15 +23,15 @@ const MOMENT: Duration = Duration::from_millis(250);
 
 impl Inner {
     /// Returns when no other replica can answer from facts before this revision, which is committed
-    /// and applied here: at once if there is no other replica, after a few milliseconds if the
+    /// and applied here: immediately if there is no other replica, after a few milliseconds if the
     /// others are notified, after [`LEASE`] at the latest.
     pub(crate) async fn settle(&self, revision: i64) {
         let took = self.wait(revision, LEASE).await;
         self.counters.revoked(took);
     }
 
-    /// Does the same for a widening change, with a shorter timeout. It is a convenience: a command
-    /// that enables a token finishes when the servers have applied that.
+    /// Waits for the other replicas to apply a widening change, with a shorter timeout. It is a
+    /// convenience: a command that enables a token finishes when the servers have applied that.
     pub(crate) async fn tell(&self, revision: i64) {
         self.wait(revision, MOMENT).await;
     }

@@ -49,17 +49,18 @@ use crate::{
     work::{Heavy, Kind},
 };
 
-/// Most rows of a file.
+/// The maximum number of rows in a file.
 pub const ROWS_MAX: usize = 1_000;
-/// Most mistakes that are reported.
+/// The maximum number of errors that are reported.
 const ERRORS_MAX: usize = 100;
-/// Most imported rows within a day, for each workspace, that do not count as unknown tokens.
+/// The maximum number of rows that a workspace can import within a day before they count as unknown
+/// tokens.
 pub(crate) const FREE_A_DAY: i64 = 20_000;
 /// Rows that are checked before other tasks get their turn.
 const AT_ONCE: usize = 50;
 /// Audit rows that are written at a time.
 const RECORDED_AT_ONCE: usize = 100;
-/// Most steps to compare the scopes of all rows: some hundred milliseconds.
+/// The maximum number of steps to compare the scopes of all rows: some hundred milliseconds.
 const FILE_STEPS: u32 = 50_000_000;
 /// Shown in lists in place of the ends of a secret that Tessera has never seen.
 const HINT: &str = "imported";

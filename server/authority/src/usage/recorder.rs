@@ -20,9 +20,9 @@ use crate::kernel::{
 /// How long a token's uses are gathered after the last write. Its own row and that of the hour make
 /// two rows in two minutes.
 const WRITTEN_EVERY: Duration = Duration::from_mins(2);
-/// Most tokens that are used between two flushes.
+/// The maximum number of tokens that are recorded between two flushes.
 const FRESH_MAX: usize = 100_000;
-/// Most tokens that are used within [`WRITTEN_EVERY`].
+/// The maximum number of tokens that are recorded within [`WRITTEN_EVERY`].
 const HELD_MAX: usize = 1_000_000;
 /// Tokens that are processed before other tasks get their turn.
 pub(crate) const STEP: usize = 128;

@@ -27,7 +27,7 @@ impl Verification<'_> {
         Ok(decision)
     }
 
-    /// Does the same as [`Self::decide`], but is not counted as a verification.
+    /// Decides, as [`Self::decide`] does, but does not count as a verification.
     pub(super) async fn presented(
         &self,
         ctx: &OpContext,

@@ -98,7 +98,7 @@ impl Verification<'_> {
             && matches!(self.inner.look_up(presented, from).await, Ok(Lookup::Facts(_)))
     }
 
-    /// Does the same as [`Self::decide`] if memory is enough to answer.
+    /// Decides, as [`Self::decide`] does, if the cache is enough to answer.
     pub fn decide_remembered(
         &self,
         presented: &str,
@@ -111,9 +111,9 @@ impl Verification<'_> {
         Some(answer)
     }
 
-    /// Does the same as [`Self::authenticate`] and [`Self::verify`] if memory is enough to answer
-    /// both. The caller was recalled before the request was complete; its facts must still be the
-    /// cached ones.
+    /// Authenticates the caller and verifies a token, as [`Self::authenticate`] and
+    /// [`Self::verify`] do, if the cache is enough to answer both. The caller was recalled before
+    /// the request was complete; its facts must still be the cached ones.
     pub fn verify_remembered(
         &self,
         caller: &Recalled,

@@ -16,14 +16,14 @@ use domain::{
 };
 use futures::future::join_all;
 
-/// Most questions in one request.
+/// The maximum number of questions in a request.
 pub const QUESTIONS_MAX: usize = 100;
-/// Most bytes of the answers to several questions. A single answer may be larger: a token of an
-/// earlier version may hold any number of scopes, and a scope may imply many.
+/// The maximum size of the answers to several questions, in bytes. A single answer may be larger: a
+/// token of an earlier version may hold any number of scopes, and a scope may imply many.
 pub const ANSWERS_MAX: usize = 1024 * 1024;
 
 impl Verification<'_> {
-    /// Does the same as [`Self::verify`] for up to [`QUESTIONS_MAX`] presented texts, each with
+    /// Verifies, as [`Self::verify`] does, up to [`QUESTIONS_MAX`] presented texts, each with
     /// what its bearer wants to do. The answers are in the order of the questions. The caller is
     /// checked once, and few queries find all tokens. Each question counts separately, even if an
     /// earlier one was about the same token.

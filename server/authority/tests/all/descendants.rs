@@ -205,7 +205,7 @@ async fn token_created_during_the_stop_is_stopped(pool: PgPool) {
     let mut other = world.pool.begin().await.unwrap();
     sqlx::query("SELECT FROM workspaces FOR NO KEY UPDATE").execute(&mut *other).await.unwrap();
     let (authority, ctx) = (world.authority.clone(), world.bearer(&child).await);
-    // The creation is authorized, and now waits for the workspace's row.
+    // The creation is authorised, and now waits for the workspace's row.
     let late = tokio::spawn(async move {
         authority.tokens().create(&ctx, &slug(HOME), draft(&["rivers:read"])).await
     });

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn password_is_the_first_line_with_its_spaces() {
+    fn password_is_the_first_line_including_spaces() {
         let read =
             |text: &str| first_line(text.as_bytes()).map(|password| password.expose().to_owned());
         assert_eq!(read(" correct horse \r\nrest\n").unwrap(), " correct horse ");

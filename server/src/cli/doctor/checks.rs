@@ -308,7 +308,7 @@ mod tests {
     use super::{super::Verdict, *};
 
     #[test]
-    fn clock_is_judged_by_its_difference_either_way() {
+    fn clock_verdict_depends_on_the_absolute_difference() {
         for (ahead, verdict) in [
             (0, Verdict::Ok),
             (-4, Verdict::Ok),

@@ -136,7 +136,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_any_text_never_panics(text in any::<String>(), value in any::<String>()) {
+        fn parsing_any_text_never_panics(text in any::<String>(), value in any::<String>()) {
             let _ = set(&text);
             let _ = set(&format!("max_ttl_s={value}"));
         }

@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_of_time_are_read_in_seconds() {
+    fn durations_are_parsed_in_seconds() {
         for (text, length) in
             [("0s", 0), ("30s", 30), ("15m", 900), ("12h", 43_200), ("7d", 604_800)]
         {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_name_their_audiences_all_or_none() {
+    fn either_all_or_no_scopes_name_an_audience() {
         let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
         let read = |scopes: &[&str]| pairs(&texts(&["a"]), &texts(scopes));
         assert_eq!(read(&["x:y", "table://a/b"]).unwrap(), None);
@@ -189,7 +189,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_any_text_never_panics(text in any::<String>()) {
+        fn parsing_any_text_never_panics(text in any::<String>()) {
             let _ = tag(&text);
             prop_assert!(seconds(&text).is_ok_and(|length| length >= 0) || seconds(&text).is_err());
         }

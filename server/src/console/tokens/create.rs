@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn form_is_read_as_it_was_filled_in() {
+    fn draft_has_the_values_of_the_form() {
         let draft = draft(&form(
             "creation_key=0193a5b0-0000-7000-8000-000000000000&name=ci&description=&user=\
              &audience=default&audience=tessera&scope=default%2Frivers%3Aread&scope=default%2Frivers%3Arun\
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn date_counts_only_when_it_is_chosen() {
+    fn date_counts_only_if_selected() {
         assert_eq!(end(&form("expires=never&expires_date=2030-01-01")), Ok(ExpiryChoice::Never));
         assert!(matches!(
             end(&form("expires=date&expires_date=2030-01-01")),
@@ -170,21 +170,21 @@ mod tests {
     }
 
     #[test]
-    fn names_of_scopes_by_themselves_are_the_flat_form() {
+    fn unqualified_scopes_use_the_flat_form() {
         let draft = draft(&form("audience=default&scope=rivers%3Aread"));
         assert_eq!((draft.grants, draft.audiences), (None, vec!["default".to_owned()]));
         assert_eq!(draft.scopes, ["rivers:read"]);
     }
 
     #[test]
-    fn scope_of_an_api_that_is_not_ticked_is_refused() {
+    fn scope_of_an_unselected_api_is_refused() {
         assert!(check_apis(&form("audience=default&scope=vault%2Fa")).is_err());
         assert!(check_apis(&form("audience=default&audience=vault&scope=vault%2Fa")).is_ok());
     }
 
     proptest! {
         #[test]
-        fn any_values_make_a_draft(values in proptest::collection::vec(
+        fn any_values_yield_a_draft(values in proptest::collection::vec(
             ("(name|user|scope|expires|expires_date|ip_allow|rate_limit|creation_key)", any::<String>()), 0..6,
         )) {
             let _ = draft(&form(&serde_urlencoded::to_string(&values).unwrap()));

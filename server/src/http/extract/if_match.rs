@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn if_match_names_a_version_or_any_or_none_that_is() {
+    fn invalid_if_match_matches_no_version() {
         assert_eq!(read(&[]), None);
         assert_eq!(read(&["*"]), None);
         assert_eq!(read(&["\"17\""]), Some(17));
@@ -90,7 +90,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_header_never_panics_and_never_means_any(text in "[ -~]{0,40}") {
+        fn any_header_never_panics_or_matches_every_version(text in "[ -~]{0,40}") {
             prop_assume!(text.trim() != "*");
             if let Ok(value) = HeaderValue::from_str(&text) {
                 let mut headers = HeaderMap::new();

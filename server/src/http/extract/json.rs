@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn refusal_names_the_field_and_what_is_wrong() {
+    fn refusal_names_the_field_and_the_error() {
         for (text, expected) in [
             ("{\"scopes\":[]}", "422 validation_failed [name: is missing]"),
             ("{\"name\":5}", "422 validation_failed [name: must be a string, not an integer]"),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_json_is_malformed() {
+    fn invalid_json_is_malformed() {
         for text in
             ["", "{", "{\"name\":\"a\"} x", "\u{feff}{}", "{\"name\":\"\\ud800\"}", "name=a"]
         {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn content_type_is_read_as_a_media_type() {
+    fn content_type_is_parsed_as_a_media_type() {
         let is = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_TYPE, value.parse().unwrap());

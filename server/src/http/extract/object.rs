@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn array_is_no_object_and_faults_are_named_by_their_place() {
+    fn only_objects_are_accepted_and_errors_name_their_path() {
         let fault = |text: &str| {
             let error = parse_json::<Outer>(text.as_bytes()).unwrap_err();
             let [fault] = &error.problem().errors[..] else { panic!("{error:?}") };

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn query_is_read_and_empty_texts_are_absent() {
+    fn query_is_parsed_and_empty_texts_are_absent() {
         let shape: Shape = parse("q=a%20%2B+b&limit=7&all=true&dry_run=true").unwrap();
         let expected = Shape { q: "a + b".into(), limit: Some(7), all: true, dry_run: true };
         assert_eq!(shape, expected);

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn query_is_read_with_scopes_repeated_or_separated() {
+    fn scopes_may_be_repeated_or_separated_by_spaces() {
         assert_eq!(scopes("scope=a&scope=b:c"), ["a", "b:c"]);
         assert_eq!(scopes("scope=a%20b%3Ac+d"), ["a", "b:c", "d"]);
         let Asked { demand, rate_limited } =
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_never_skipped() {
+    fn unknown_and_invalid_parameters_are_refused() {
         for query in [
             "scope=",
             "scope=+",
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_scopes_are_asked_for_at_once() {
+    fn number_of_scopes_is_limited() {
         let query = |count: usize| format!("scope=a&scope={}", vec!["table://b"; count].join("+"));
         assert_eq!(scopes(&query(DEMANDED_MAX - 1)).len(), DEMANDED_MAX);
         let problem = asked(&query(DEMANDED_MAX)).unwrap_err().problem().clone();

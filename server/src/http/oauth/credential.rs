@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn password_is_the_token_whatever_the_name() {
+    fn basic_password_is_the_token_for_any_user_name() {
         for text in ["gateway:abc", ":abc", "é:abc"] {
             assert_eq!(read(&[&pair(text)]), Ok(Some("abc".into())), "{text}");
         }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pair_is_refused_and_two_tokens_are_too_many() {
+    fn invalid_pairs_and_multiple_tokens_are_refused() {
         for value in ["Basic", "Basic !", &pair("abc"), "Basic /w==", "Basic OmE= OmE="] {
             assert_eq!(read(&[value]), Err(401), "{value}");
         }

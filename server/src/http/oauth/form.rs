@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn token_is_read_and_the_rest_is_ignored() {
+    fn token_is_read_and_other_parameters_are_ignored() {
         for body in [
             "token=abc",
             "token_type_hint=access_token&token=abc",
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn no_token_and_repeated_parameters_are_refused() {
+    fn missing_token_and_repeated_parameters_are_refused() {
         for body in [
             "",
             "token",

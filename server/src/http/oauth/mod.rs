@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_problem_is_an_error_of_rfc_6749() {
+    fn problems_map_to_rfc_6749_errors() {
         for code in ProblemCode::ALL {
             let (status, body) = envelope(&Problem::new(*code, "\"é\"\\\n is wrong."));
             assert!(status.is_client_error() || status.is_server_error(), "{code:?}");

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn format_is_what_the_caller_accepts_and_json_otherwise() {
+    fn format_follows_accept_and_defaults_to_json() {
         assert_eq!(wanted("*/*", None), None);
         assert_eq!(wanted("text/csv", None), Some(Format::Csv));
         assert_eq!(wanted("Text/CSV;q=0.9, text/plain", None), Some(Format::Csv));

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_written_and_read_as_devo_does() {
+    fn times_are_formatted_and_parsed_as_in_devo() {
         let moment = datetime!(2024-11-26 14:38:18.25 UTC);
         assert_eq!(text(moment), "2024-11-26T14:38:18.250+0000");
         assert_eq!(read("2024-11-26T14:38:18.250+0000"), Some(moment));
@@ -84,12 +84,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_any_text_never_panics(text in any::<String>()) {
+        fn parsing_any_text_never_panics(text in any::<String>()) {
             let _ = read(&text);
         }
 
         #[test]
-        fn written_moment_is_read_back(seconds in 0i64..253_402_300_799, millis in 0i64..1_000) {
+        fn times_round_trip(seconds in 0i64..253_402_300_799, millis in 0i64..1_000) {
             let moment = OffsetDateTime::from_unix_timestamp(seconds).unwrap()
                 + time::Duration::milliseconds(millis);
             prop_assert_eq!(read(&text(moment)), Some(moment));

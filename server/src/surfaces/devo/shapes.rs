@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn body_ignores_what_it_does_not_know_and_null_is_no_end() {
+    fn unknown_fields_are_ignored_and_null_expiration_is_absent() {
         let body = json!({
             "name": "a", "user": "u", "audience": "http", "scopes": "level://admin",
             "expiration": null, "else": 1,

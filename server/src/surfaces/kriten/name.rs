@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_is_the_first_line_that_says_something() {
+    fn name_is_the_first_nonblank_line() {
         assert_eq!(of(""), "API token");
         assert_eq!(of(" \n\n"), "API token");
         assert_eq!(of("My personal API Token"), "My personal API Token");
@@ -41,7 +41,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn name_of_any_description_is_a_name(text in any::<String>()) {
+        fn name_of_any_description_is_valid(text in any::<String>()) {
             prop_assert!(of(&text).parse::<TokenName>().is_ok());
         }
     }

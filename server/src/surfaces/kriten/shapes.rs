@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zero_is_never_in_every_spelling() {
+    fn every_spelling_of_zero_means_never() {
         for text in [
             "0001-01-01T00:00:00Z",
             "0000-01-01T00:00:00Z",
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn other_moments_are_ends_be_they_past() {
+    fn other_times_are_expiries_even_in_the_past() {
         for (text, end) in [
             ("2024-09-13T13:54:06Z", datetime!(2024-09-13 13:54:06 UTC)),
             ("2024-09-13T15:54:06.283+02:00", datetime!(2024-09-13 13:54:06.283 UTC)),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_written_as_go_writes_them() {
+    fn times_are_formatted_as_in_go() {
         let written = |moment: OffsetDateTime| moment.format(&Rfc3339).unwrap();
         assert_eq!(written(NEVER), "0001-01-01T00:00:00Z");
         assert_eq!(written(datetime!(2024-09-13 13:54:06.283 UTC)), "2024-09-13T13:54:06.283Z");
@@ -259,7 +259,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_any_text_never_panics(text in "\\PC*|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,12}(Z|[+-][0-9]{2}:[0-9]{2})") {
+        fn parsing_any_text_never_panics(text in "\\PC*|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,12}(Z|[+-][0-9]{2}:[0-9]{2})") {
             let _ = moment(&text);
         }
     }

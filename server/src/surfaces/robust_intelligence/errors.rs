@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_problem_has_its_code_and_the_status_of_that_code() {
+    fn problems_map_to_codes_and_their_statuses() {
         let of = |code: ProblemCode| {
             let (status, body) = envelope(&Problem::new(code, "x"));
             (body["code"].as_u64().unwrap(), status.as_u16())

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn name_alone_is_enough_and_what_is_not_known_is_ignored() {
+    fn only_the_name_is_required_and_unknown_fields_are_ignored() {
         let body = new(json!({"name": "ci", "else": [1]})).unwrap();
         assert!(body.workspace_id.is_none() && body.expiry_days.is_none());
         let body = new(json!({"name": "ci", "workspaceId": {"uuid": ""}, "expiryDays": "180"}));
@@ -323,7 +323,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_any_number_never_panics(text in any::<String>()) {
+        fn parsing_any_number_never_panics(text in any::<String>()) {
             let number = serde_json::from_value::<Whole>(json!(text));
             prop_assert_eq!(number.ok().map(|whole| whole.0), text.parse::<i64>().ok());
         }

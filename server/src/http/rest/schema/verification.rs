@@ -290,7 +290,7 @@ mod tests {
 
     /// The bound refuses a batch before anything is written.
     #[test]
-    fn answer_has_no_more_bytes_than_its_bound_says() {
+    fn response_size_is_within_its_bound() {
         let rate = RateState {
             allowed: true,
             limit: u32::MAX,

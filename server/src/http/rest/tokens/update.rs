@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn absent_and_null_are_told_apart() {
+    fn absent_and_null_fields_differ() {
         let read = |json| serde_json::from_value::<PatchBody>(json).map(TokenPatch::from);
         let nothing = read(json!({})).unwrap();
         assert!(

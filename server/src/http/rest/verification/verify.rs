@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_at_fault_is_named_and_none_is_skipped() {
+    fn every_invalid_field_is_reported() {
         let question = question(serde_json::json!({
             "token": "x", "audience": "A", "scopes": ["a", "B b"], "ip": "nowhere", "workspace": ""
         }));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_scopes_are_asked_for_at_once() {
+    fn number_of_scopes_is_limited() {
         let asking = |count: usize| {
             let mut errors = Vec::new();
             let question = question(serde_json::json!({"token": "x", "scopes": vec!["a"; count]}));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_fields_ask_for_nothing() {
+    fn absent_fields_demand_nothing() {
         let mut errors = Vec::new();
         let demand = question(serde_json::json!({"token": "x"})).demand("", &mut errors);
         assert_eq!((demand, errors), (Demand::default(), vec![]));

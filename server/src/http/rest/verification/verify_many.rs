@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_stops_at_so_many_mistakes() {
+    fn number_of_reported_errors_is_limited() {
         let question = json!({"token": "x", "scopes": vec![""; 60]});
         let fields = faults(&json!(vec![question; 100]));
         assert_eq!(fields.len(), ERRORS_MAX + 1);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_at_fault_is_named_with_its_question() {
+    fn every_invalid_field_is_reported_with_its_item() {
         let items = json!([
             {"token": "x", "scopes": ["a", "B b"]}, {"token": "y"}, {"token": "z", "audience": "A", "ip": "x"}
         ]);
