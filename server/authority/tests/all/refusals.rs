@@ -149,7 +149,7 @@ async fn rows_about_omitted_refusals_are_limited_as_well(pool: PgPool) {
     let people: Vec<OpContext> = {
         let mut people = Vec::new();
         for number in 0..25 {
-            people.push(world.person(&"m".repeat(number + 1), None).await);
+            people.push(world.person(&format!("member{number}"), None).await);
         }
         people
     };
@@ -196,7 +196,7 @@ async fn tenant_takes_no_room_from_other_tenants_or_from_people(pool: PgPool) {
     // An administrator creates 28 tokens that act as four members.
     let tokens = {
         let mut tokens = Vec::new();
-        for member in ["m", "mm", "mmm", "mmmm"] {
+        for member in ["max", "may", "mia", "moe"] {
             let ctx = world.person(member, Some(("workspace-1", "admin"))).await;
             for _ in 0..7 {
                 let read = authority::TokenDraft {
@@ -255,7 +255,7 @@ async fn tenant_takes_no_room_from_other_tenants_or_from_people(pool: PgPool) {
 async fn many_people_do_not_hide_the_attempts_of_another(pool: PgPool) {
     let world = World::founded(pool).await;
     for number in 0..25 {
-        let person = world.person(&"m".repeat(number + 1), None).await;
+        let person = world.person(&format!("member{number}"), None).await;
         for _ in 0..40 {
             world.authority.note_refusal(&person, of_route("GET /api/v1/users"));
         }
