@@ -8,9 +8,7 @@
     reason = "a test that panics has failed"
 )]
 
-use std::time::Duration as Wait;
-
-use crate::support::{OWNER, World, draft, slug};
+use crate::support::{OWNER, World, draft, slug, until};
 use authority::{
     Actor, Added, Authority, Format, GrantsChange, LoadOptions, MemberChange, MintedToken,
     NewMember, OpContext, PolicyLevel, Refusal, RefusalKind, RotationDraft, ServiceError,
@@ -83,11 +81,11 @@ impl Scene {
     async fn until_it_waits<T>(&self, task: &JoinHandle<T>) {
         let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity
                       WHERE datname = current_database() AND wait_event_type = 'Lock')";
-        while !task.is_finished()
-            && !sqlx::query_scalar::<_, bool>(waits).fetch_one(&self.world.pool).await.unwrap()
-        {
-            tokio::time::sleep(Wait::from_millis(5)).await;
-        }
+        until("the task to wait or to finish", async || {
+            task.is_finished()
+                || sqlx::query_scalar::<_, bool>(waits).fetch_one(&self.world.pool).await.unwrap()
+        })
+        .await;
     }
 
     /// Checks that these locks and those that all tenants share are free, and that other callers
@@ -364,10 +362,12 @@ async fn search_for_known_secrets_finishes_before_shared_locks_are_taken(pool: P
         before.rollback().await.unwrap();
         let waits = "SELECT count(*) FROM pg_stat_activity
                       WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'relation'";
-        while scene.count(waits).await == 0 {
-            assert!(!task.is_finished(), "{step}");
-            tokio::time::sleep(Wait::from_millis(5)).await;
-        }
+        until("the search to wait for the lock", async || {
+            let waits = scene.count(waits).await != 0;
+            assert!(waits || !task.is_finished(), "{step}");
+            waits
+        })
+        .await;
         for lock in
             [MEANING, MEMBERSHIPS, INVITATIONS, "SELECT FROM users FOR NO KEY UPDATE NOWAIT"]
         {

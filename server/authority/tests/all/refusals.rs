@@ -7,7 +7,7 @@
     reason = "a test that panics has failed"
 )]
 
-use crate::support::{OWNER, World, password, slug};
+use crate::support::{OWNER, World, password, slug, until};
 use authority::{
     Actor, AuditQuery, AuditRecord, AuditScope, OpContext, Refusal, RefusalKind, ServiceError,
     SignIn, Surface,
@@ -58,7 +58,10 @@ async fn failed_and_throttled_sign_ins_are_recorded_with_account_address_and_sur
         assert_eq!((row.surface.as_str(), row.actor_kind.as_str()), ("kriten", "anonymous"));
     }
     assert!(failed[2].subject_id.is_some() && failed[0].subject_id.is_none());
-    while !matches!(fail(&world, &ctx, OWNER).await, ServiceError::TooManyAttempts(_)) {}
+    until("a refused attempt", async || {
+        matches!(fail(&world, &ctx, OWNER).await, ServiceError::TooManyAttempts(_))
+    })
+    .await;
     let throttled = rows(&world, "session.sign_in_throttled").await;
     assert_eq!(throttled.len(), 1);
     assert_eq!(throttled[0].subject_name, OWNER);

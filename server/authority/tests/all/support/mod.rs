@@ -226,6 +226,20 @@ impl World {
     }
 }
 
+/// The longest time that a single step may take on a busy machine.
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
+
+/// Checks a condition every 5 milliseconds until it holds, and fails the test if it never does.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let wait = Box::pin(async {
+        while !holds().await {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    });
+    let outcome = tokio::time::timeout(PATIENCE, wait).await;
+    assert!(outcome.is_ok(), "waited {PATIENCE:?} in vain for {what}");
+}
+
 /// Returns the URL of a test's database.
 pub fn url(pool: &PgPool) -> String {
     let options = pool.connect_options();
