@@ -10,9 +10,10 @@ use crate::support::{
     Server,
     http2::{Connection, END_HEADERS, END_STREAM, Frame, frame, kind, literal, request},
     server::open_folder,
-    wait::until,
+    wait::{PATIENCE, until},
 };
 use rustix::process::Signal;
+use tokio::time::Instant;
 
 const ENHANCE_YOUR_CALM: u32 = 11;
 /// `:status: 403`: the index of its name in the static table, and its three digits in 17 bits (RFC
@@ -201,12 +202,13 @@ fn draining_server_completes_requests_in_progress_and_accepts_no_others() {
     let answer = busy.wait_for(kind::HEADERS);
     assert_eq!(answer.stream, 1);
     idle.wait_for(kind::GOAWAY);
-    while let Some(frame) = idle.next() {
+    let deadline = Instant::now() + PATIENCE;
+    while let Some(frame) = idle.next_before(deadline) {
         if frame.kind == kind::PING && frame.flags == 0 {
             idle.send(&crate::support::http2::frame(kind::PING, 1, 0, &frame.payload));
         }
     }
-    while busy.next().is_some() {}
+    while busy.next_before(deadline).is_some() {}
     assert!(server.wait().success());
     assert!(!server.stderr().contains("still in progress"), "{}", server.stderr());
 }

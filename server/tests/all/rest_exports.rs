@@ -13,8 +13,10 @@ use crate::rest_support::{By, Instance, OWNER, WORKSPACE, tokens_of};
 use crate::support::{
     http2::{Connection, END_HEADERS, END_STREAM, frame, kind, request_at},
     server::{ADMIN_EMAIL, ADMIN_PASSWORD},
+    wait::PATIENCE,
 };
 use serde_json::json;
+use tokio::time::Instant;
 
 /// An instance whose lists have many more pages than a server prepares in advance.
 fn instance_with_long_lists() -> Instance {
@@ -58,8 +60,11 @@ fn arrives_whole(
     for stream in [0, 1] {
         connection.send(&frame(WINDOW_UPDATE, 0, stream, &(1_u32 << 30).to_be_bytes()));
     }
+    let deadline = Instant::now() + PATIENCE;
     loop {
-        let frame = connection.next().unwrap_or_else(|| panic!("{path}: the connection ended"));
+        let frame = connection
+            .next_before(deadline)
+            .unwrap_or_else(|| panic!("{path}: the connection ended"));
         if frame.kind == kind::RST_STREAM {
             return false;
         }

@@ -12,9 +12,10 @@ use crate::rest_support::{Instance, WORKSPACE, draft};
 use crate::support::{
     Server,
     http2::{Connection, END_HEADERS, END_STREAM, frame, kind, request_at},
-    wait::until,
+    wait::{PATIENCE, until},
 };
 use serde_json::json;
+use tokio::time::Instant;
 
 const MIB: usize = 1024 * 1024;
 /// The maximum number of streams of a connection.
@@ -48,9 +49,10 @@ fn ask(connection: &mut Connection, address: &str, streams: u32) -> (u32, u32) {
         all.extend(frame(kind::HEADERS, END_STREAM | END_HEADERS, stream * 2 + 1, &block));
     }
     connection.send(&all);
+    let deadline = Instant::now() + PATIENCE;
     let (mut answered, mut refused) = (0, 0);
     while answered + refused < streams
-        && let Some(frame) = connection.next()
+        && let Some(frame) = connection.next_before(deadline)
     {
         match frame.kind {
             kind::HEADERS => answered += 1,
@@ -87,9 +89,10 @@ fn stream_counts_for_its_address_until_its_last_byte_was_read() {
             let more = 65_000_u32.to_be_bytes();
             first.send(&frame(kind::WINDOW_UPDATE, 0, stream * 2 + 1, &more));
         }
+        let deadline = Instant::now() + PATIENCE;
         let mut ended = 0;
         while ended < STREAMS {
-            let frame = first.next().expect("the rest of each response");
+            let frame = first.next_before(deadline).expect("the rest of each response");
             ended += u32::from(frame.kind == kind::DATA && frame.flags & END_STREAM != 0);
         }
         // A new connection each time, because a connection with refused streams closes.
@@ -144,7 +147,8 @@ fn reserve_answers_health_checks_of_an_address_without_free_streams() {
         connection.send(&[head, half].concat());
         // The server has read it by then.
         connection.send(&frame(kind::PING, 0, 0, b"question"));
-        while connection.next().unwrap().kind != kind::PING {}
+        let deadline = Instant::now() + PATIENCE;
+        while connection.next_before(deadline).unwrap().kind != kind::PING {}
     }
     // The address has as many streams as it may have.
     let mut check = open(&server, 65_535);
@@ -212,9 +216,10 @@ fn unread_responses_of_a_known_caller_take_little_memory_and_delay_no_other_requ
         }
         connection.send(&all);
         // Each is answered, or was dropped for a later one.
+        let deadline = Instant::now() + PATIENCE;
         let mut over = BTreeSet::new();
         while over.len() < STREAMS as usize {
-            let frame = connection.next().expect("a response on each stream");
+            let frame = connection.next_before(deadline).expect("a response on each stream");
             if matches!(frame.kind, kind::HEADERS | kind::RST_STREAM) {
                 over.insert(frame.stream);
             }

@@ -9,7 +9,7 @@
 
 use std::time::Duration as Wait;
 
-use crate::support::{World, draft, slug};
+use crate::support::{World, draft, slug, until};
 use authority::{BulkAction, MintedToken, PolicyLevel, RotationDraft, ServiceError, TokenDraft};
 use domain::{
     decision::{DecisionCode, Demand},
@@ -210,18 +210,19 @@ async fn token_created_during_the_stop_is_stopped(pool: PgPool) {
         authority.tokens().create(&ctx, &slug(HOME), draft(&["rivers:read"])).await
     });
     let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
-    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&world.pool).await.unwrap() {
-        tokio::time::sleep(Wait::from_millis(5)).await;
-    }
+    until("the creation to wait for the lock", async || {
+        sqlx::query_scalar::<_, bool>(waits).fetch_one(&world.pool).await.unwrap()
+    })
+    .await;
     let stop = disable(&world, &parent).await;
     is_disabled(&world, &parent).await;
     // The stop waits for the work that began before.
     let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory')";
-    while !stop.is_finished()
-        && !sqlx::query_scalar::<_, bool>(waits).fetch_one(&world.pool).await.unwrap()
-    {
-        tokio::time::sleep(Wait::from_millis(5)).await;
-    }
+    until("the stop to wait or to finish", async || {
+        stop.is_finished()
+            || sqlx::query_scalar::<_, bool>(waits).fetch_one(&world.pool).await.unwrap()
+    })
+    .await;
     other.rollback().await.unwrap();
     let late = late.await.unwrap().unwrap();
     stop.await.unwrap().unwrap();

@@ -8,9 +8,7 @@
     reason = "a test that panics has failed"
 )]
 
-use std::time::Duration as Wait;
-
-use crate::support::{PASSWORD, World, password};
+use crate::support::{PASSWORD, World, password, until};
 use authority::{
     Actor, NewUser, OpContext, PasswordChange, ServiceError, SignIn,
     secret::{PasswordLinkSecret, SessionSecret},
@@ -102,11 +100,11 @@ async fn act_of(world: &World, person: UserId) -> Transaction<'static, Postgres>
 async fn until_waiting(world: &World, kind: &str, count: i64) {
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                       AND wait_event_type = 'Lock' AND ($1 = '' OR wait_event = $1)";
-    while sqlx::query_scalar::<_, i64>(waiting).bind(kind).fetch_one(&world.pool).await.unwrap()
-        != count
-    {
-        tokio::time::sleep(Wait::from_millis(5)).await;
-    }
+    until("statements to wait for locks", async || {
+        let found = sqlx::query_scalar::<_, i64>(waiting).bind(kind);
+        found.fetch_one(&world.pool).await.unwrap() == count
+    })
+    .await;
 }
 
 fn remove(

@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::support::{World, draft, slug};
+use crate::support::{World, draft, slug, until};
 use authority::{
     Actor, Authority, MintedToken, OpContext, PolicyLevel, Presented, ServiceError, Settings,
     Surface, TokenDraft, clock::SystemClock, entropy::SystemEntropy, keys::Keys,
@@ -70,10 +70,14 @@ impl Server {
 
     /// Verifies until the token is answered from memory.
     async fn remembers(&self, text: &str) {
-        while !self.is_remembered(text) {
-            self.decide(text).await.unwrap();
-            sleep(STEP).await;
-        }
+        until("an answer from memory", async || {
+            let is_remembered = self.is_remembered(text);
+            if !is_remembered {
+                self.decide(text).await.unwrap();
+            }
+            is_remembered
+        })
+        .await;
     }
 
     /// Verifies until the decision is `wanted`.
@@ -212,13 +216,13 @@ async fn change_that_is_lost_with_its_history_is_not_reported_as_successful(pool
     });
     let waiting = "SELECT count(*) FROM pg_stat_activity
                     WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() == 0 {
-        sleep(STEP).await;
-    }
+    until("the change to wait for the lock", async || {
+        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() != 0
+    })
+    .await;
     execute(&pool, RENEWALS).await;
-    while server.is_remembered(other.secret.expose()) {
-        sleep(STEP).await;
-    }
+    until("the server to forget its tokens", async || !server.is_remembered(other.secret.expose()))
+        .await;
     server.remembers(other.secret.expose()).await;
     lock.rollback().await.unwrap();
     let outcome = disabling.await.unwrap();
@@ -238,9 +242,7 @@ async fn read_only_database_is_not_trusted(pool: PgPool) {
     server.remembers(text).await;
     let mut lock = pool.begin().await.unwrap();
     sqlx::query("LOCK TABLE replicas IN EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
-    while server.is_remembered(text) {
-        sleep(STEP).await;
-    }
+    until("the server to forget its tokens", async || !server.is_remembered(text)).await;
     let refused = server.decide(text).await;
     assert!(matches!(refused, Err(ServiceError::Unavailable(_))), "{refused:?}");
     let operator = server.operator();

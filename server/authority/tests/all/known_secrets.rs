@@ -8,7 +8,7 @@
     reason = "a test that panics has failed"
 )]
 
-use crate::support::{OWNER, PASSWORD, World, draft, password, slug};
+use crate::support::{OWNER, PASSWORD, World, draft, password, slug, until};
 use authority::{
     Actor, Added, ChangedUser, Format, GrantsChange, KnownSecrets, MemberChange, MintedToken,
     NewMember, NewUser, OpContext, PasswordChange, PasswordDoubt, RotationDraft, ServiceError,
@@ -305,10 +305,12 @@ async fn many_known_tokens_are_disabled_in_portions_and_change_nothing_meanwhile
         );
     let waits = "SELECT count(*) FROM pg_stat_activity
                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while scene.count(waits).await == 0 {
-        assert!(!removing.is_finished());
-        tokio::task::yield_now().await;
-    }
+    until("the removal to wait for the lock", async || {
+        let waits = scene.count(waits).await != 0;
+        assert!(waits || !removing.is_finished());
+        waits
+    })
+    .await;
     let members = "SELECT count(*) FROM memberships m JOIN users u ON u.id = m.user_id WHERE u.email LIKE 'wanda@%'";
     assert_eq!(scene.count(members).await, 0);
     let wish = TokenDraft { name: "escape".into(), ..draft(&["rivers:read"]) };
@@ -792,10 +794,12 @@ async fn member_who_is_removed_meanwhile_is_not_added_back_with_known_tokens(poo
     });
     let waits = "SELECT count(*) FROM pg_stat_activity
                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while scene.count(waits).await == 0 {
-        assert!(!adding.is_finished());
-        tokio::task::yield_now().await;
-    }
+    until("the addition to wait for the lock", async || {
+        let waits = scene.count(waits).await != 0;
+        assert!(waits || !adding.is_finished());
+        waits
+    })
+    .await;
     sqlx::query("DELETE FROM memberships WHERE user_id = $1")
         .bind(id(friend).0)
         .execute(&mut *busy)
@@ -851,10 +855,12 @@ async fn people_whose_passwords_expire_are_locked_in_one_order(pool: PgPool) {
     let removing = tokio::spawn(async move { core.users().remove(&by, user, None).await });
     let waits = "SELECT count(*) FROM pg_stat_activity
                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while scene.count(waits).await == 0 {
-        assert!(!removing.is_finished());
-        tokio::task::yield_now().await;
-    }
+    until("the removal to wait for the lock", async || {
+        let waits = scene.count(waits).await != 0;
+        assert!(waits || !removing.is_finished());
+        waits
+    })
+    .await;
     sqlx::query(keep).bind(id(&giver).0).execute(&mut *keeps).await.unwrap();
     keeps.commit().await.unwrap();
     assert_eq!(removing.await.unwrap().unwrap().ended_passwords, ["al@example.com"]);

@@ -8,9 +8,7 @@
     reason = "a test that panics has failed"
 )]
 
-use std::time::Duration as Wait;
-
-use crate::support::{OWNER, World, draft, slug};
+use crate::support::{OWNER, World, draft, slug, until};
 use authority::{
     Actor, Added, Authority, Format, GrantsChange, LoadOptions, MemberChange, MintedToken,
     NewMember, OpContext, PolicyLevel, Refusal, RefusalKind, RotationDraft, ServiceError,
@@ -83,11 +81,11 @@ impl Scene {
     async fn until_it_waits<T>(&self, task: &JoinHandle<T>) {
         let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity
                       WHERE datname = current_database() AND wait_event_type = 'Lock')";
-        while !task.is_finished()
-            && !sqlx::query_scalar::<_, bool>(waits).fetch_one(&self.world.pool).await.unwrap()
-        {
-            tokio::time::sleep(Wait::from_millis(5)).await;
-        }
+        until("the task to wait or to finish", async || {
+            task.is_finished()
+                || sqlx::query_scalar::<_, bool>(waits).fetch_one(&self.world.pool).await.unwrap()
+        })
+        .await;
     }
 
     /// Checks that these locks and those that all tenants share are free, and that other callers
@@ -268,8 +266,8 @@ async fn token_that_is_handed_over_delays_no_sign_in_of_its_new_owner(pool: PgPo
 async fn waiting_member_change_does_not_delay_other_workspaces(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let world = &scene.world;
-    let mia = id(&world.person("mia1", Some((OTHER, "viewer"))).await);
-    let eve = world.person("evelyn", None).await;
+    let mia = id(&world.person("mia", Some((OTHER, "viewer"))).await);
+    let eve = world.person("eve", None).await;
     let viewer = |email: &str| NewMember {
         user: email.into(),
         role: WorkspaceRole::Viewer,
@@ -283,8 +281,7 @@ async fn waiting_member_change_does_not_delay_other_workspaces(pool: PgPool) {
             Added::Member(_) => panic!("added without an invitation"),
         }
     };
-    let (accepted, revoked) =
-        (invite("evelyn@example.com").await, invite("nobody@example.com").await);
+    let (accepted, revoked) = (invite("eve@example.com").await, invite("nobody@example.com").await);
     for step in 0..6 {
         let busy = scene.hold(CHAIN).await;
         let (ada, bob, eve) = (scene.ada.clone(), scene.bob.clone(), eve.clone());
@@ -318,15 +315,15 @@ async fn waiting_member_change_does_not_delay_other_workspaces(pool: PgPool) {
 async fn search_for_known_secrets_finishes_before_shared_locks_are_taken(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let world = &scene.world;
-    let mia = id(&world.person("mia1", Some((OTHER, "viewer"))).await);
-    let eve = world.person("evelyn", None).await;
+    let mia = id(&world.person("mia", Some((OTHER, "viewer"))).await);
+    let eve = world.person("eve", None).await;
     let home = slug(OTHER);
     let new =
         |email: &str| NewMember { user: email.into(), role: WorkspaceRole::Admin, grants: None };
     // Each of them has a token that the search examines.
-    world.join("evelyn@example.com", OTHER, "viewer").await;
+    world.join("eve@example.com", OTHER, "viewer").await;
     for (by, user) in
-        [(&scene.bob, "mia1@example.com"), (&scene.bob, "evelyn@example.com"), (&scene.ada, OWNER)]
+        [(&scene.bob, "mia@example.com"), (&scene.bob, "eve@example.com"), (&scene.ada, OWNER)]
     {
         let audiences = vec!["tessera".into()];
         let wish = TokenDraft { user: Some(user.into()), audiences, ..draft(&["tokens:write"]) };
@@ -334,10 +331,10 @@ async fn search_for_known_secrets_finishes_before_shared_locks_are_taken(pool: P
     }
     world
         .execute(
-            "DELETE FROM memberships m USING users u WHERE u.id = m.user_id AND u.name = 'evelyn'",
+            "DELETE FROM memberships m USING users u WHERE u.id = m.user_id AND u.name = 'eve'",
         )
         .await;
-    let invited = new("evelyn@example.com");
+    let invited = new("eve@example.com");
     let invited = world.authority.workspaces().add_member(&scene.bob, &home, invited).await;
     let Added::Invited(invitation) = invited.unwrap() else {
         panic!("added without an invitation")
@@ -365,10 +362,12 @@ async fn search_for_known_secrets_finishes_before_shared_locks_are_taken(pool: P
         before.rollback().await.unwrap();
         let waits = "SELECT count(*) FROM pg_stat_activity
                       WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'relation'";
-        while scene.count(waits).await == 0 {
-            assert!(!task.is_finished(), "{step}");
-            tokio::time::sleep(Wait::from_millis(5)).await;
-        }
+        until("the search to wait for the lock", async || {
+            let waits = scene.count(waits).await != 0;
+            assert!(waits || !task.is_finished(), "{step}");
+            waits
+        })
+        .await;
         for lock in
             [MEANING, MEMBERSHIPS, INVITATIONS, "SELECT FROM users FOR NO KEY UPDATE NOWAIT"]
         {

@@ -181,7 +181,7 @@ async fn offer_lists_exactly_what_creating_accepts(pool: PgPool) {
     // For a member: the scopes that their membership grants.
     let rules = PolicyRules { self_service: Some(true), ..PolicyRules::default() };
     set_policy(&world, rules).await;
-    let member = world.person("bmember", Some(("workspace-1", "member"))).await;
+    let member = world.person("member", Some(("workspace-1", "member"))).await;
     world
         .execute(
             "UPDATE memberships SET grants = '{connections:*,rivers:read}' WHERE role = 'member'",
@@ -191,7 +191,7 @@ async fn offer_lists_exactly_what_creating_accepts(pool: PgPool) {
         offer(&world, &member, &["default", "tessera"]).await,
         ["connections:read", "connections:write", "rivers:read"]
     );
-    let viewer = world.person("viewers", Some(("workspace-1", "viewer"))).await;
+    let viewer = world.person("viewer", Some(("workspace-1", "viewer"))).await;
     let refused = world.authority.tokens().offer(&viewer, &slug("workspace-1"), &[]).await;
     assert_eq!(code(refused), ProblemCode::Forbidden);
 }
@@ -237,10 +237,10 @@ async fn home_is_the_tokens_own_workspace_and_a_persons_first(pool: PgPool) {
     let elsewhere = world.mint(&owner, "beta", draft(&["rivers:read"])).await;
     assert_eq!(home(&world.bearer(&elsewhere).await).await.unwrap(), "beta");
 
-    let person = world.person("cmember", Some(("alpha", "viewer"))).await;
+    let person = world.person("member", Some(("alpha", "viewer"))).await;
     assert_eq!(home(&person).await.unwrap(), "alpha");
     // Workspaces where they may create tokens come before workspaces that they joined earlier.
-    world.join("cmember@example.com", "beta", "admin").await;
+    world.join("member@example.com", "beta", "admin").await;
     assert_eq!(home(&person).await.unwrap(), "beta");
 
     let nobody = world.person("stranger", None).await;
@@ -254,8 +254,8 @@ async fn list_of_all_members_is_for_callers_who_may_see_them(pool: PgPool) {
     let rules = PolicyRules { self_service: Some(true), ..PolicyRules::default() };
     set_policy(&world, rules).await;
     world.token("default", &["rivers:read"]).await;
-    let member = world.person("bmember", Some(("workspace-1", "member"))).await;
-    let viewer = world.person("viewers", Some(("workspace-1", "viewer"))).await;
+    let member = world.person("member", Some(("workspace-1", "member"))).await;
+    let viewer = world.person("viewer", Some(("workspace-1", "viewer"))).await;
     let all = async |ctx: &OpContext| {
         let query = TokenQuery::default();
         let tokens = world.authority.tokens();

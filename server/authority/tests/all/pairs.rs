@@ -393,7 +393,7 @@ async fn member_grants_name_an_audience_if_a_scope_name_is_ambiguous(pool: PgPoo
 async fn grants_without_an_audience_do_not_grow_into_new_scopes_of_other_audiences(pool: PgPool) {
     let world = World::founded(pool).await;
     let home = slug("workspace-1");
-    let member = world.person("madmin", Some(("workspace-1", "admin"))).await;
+    let member = world.person("member", Some(("workspace-1", "admin"))).await;
     let Actor::User(visitor) = &member.actor else { unreachable!() };
     let workspaces = world.authority.workspaces();
     let give = async |grants: &[&str]| {
@@ -413,8 +413,8 @@ async fn grants_without_an_audience_do_not_grow_into_new_scopes_of_other_audienc
     };
     let flat = ["boats:read", "rivers:*", "teams:read", "tokens:write", "users:*"];
     give(&flat).await;
-    let (wadmin, guest) = (
-        world.person("wadmin", Some(("workspace-1", "admin"))).await,
+    let (admin, guest) = (
+        world.person("admin", Some(("workspace-1", "admin"))).await,
         world.person("guest", None).await,
     );
     let invited = NewMember {
@@ -422,7 +422,7 @@ async fn grants_without_an_audience_do_not_grow_into_new_scopes_of_other_audienc
         role: domain::roles::WorkspaceRole::Member,
         grants: Some(vec!["tokens:write".into(), "users:*".into()]),
     };
-    let Added::Invited(invitation) = workspaces.add_member(&wadmin, &home, invited).await.unwrap()
+    let Added::Invited(invitation) = workspaces.add_member(&admin, &home, invited).await.unwrap()
     else {
         panic!("not invited")
     };
@@ -472,6 +472,6 @@ async fn grants_without_an_audience_do_not_grow_into_new_scopes_of_other_audienc
     .fetch_all(&world.pool)
     .await
     .unwrap();
-    assert_eq!(pinned[0][0]["user"], "madmin@example.com");
+    assert_eq!(pinned[0][0]["user"], "member@example.com");
     assert_eq!(pinned[0][1]["invitation"], invitation.id.to_string());
 }

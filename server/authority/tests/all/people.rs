@@ -246,7 +246,7 @@ async fn only_owners_create_and_change_owners(pool: PgPool) {
     users.create(&admin, person("al@example.com", InstanceRole::Admin)).await.unwrap();
     users.create(&ada, person("grace@example.com", InstanceRole::Owner)).await.unwrap();
     // All other callers cannot list users at all, tokens included.
-    let member = world.person("bmember", Some(("workspace-1", "admin"))).await;
+    let member = world.person("member", Some(("workspace-1", "admin"))).await;
     let bearer = world.bearer(&world.token("tessera", &["members:write"]).await).await;
     for ctx in [&member, &bearer] {
         forbidden(users.list(ctx, &UserQuery::default()).await.map(drop));
@@ -268,9 +268,9 @@ async fn only_owners_create_and_change_owners(pool: PgPool) {
 async fn pages_hold_every_user_once(pool: PgPool) {
     let world = World::founded(pool).await;
     for index in 0..7 {
-        world.person(&format!("{}person", "x".repeat(index)), None).await;
+        world.person(&format!("person{index}"), None).await;
     }
-    world.execute("UPDATE users SET enabled = false WHERE name = 'xperson'").await;
+    world.execute("UPDATE users SET enabled = false WHERE name = 'person1'").await;
     let ada = world.owner().await;
     let users = world.authority.users();
     let mut query = UserQuery { limit: 3, ..UserQuery::default() };
@@ -454,7 +454,7 @@ async fn list_of_workspaces_counts_the_tokens_of_each(pool: PgPool) {
     let counts: Vec<_> =
         cards.iter().map(|card| (card.workspace.slug.as_ref(), card.counts.total)).collect();
     assert_eq!(counts, [("a", 2), ("b", 0), ("c", 1), ("workspace-1", 0)]);
-    let member = world.person("bmember", Some(("a", "member"))).await;
+    let member = world.person("member", Some(("a", "member"))).await;
     let cards = world.authority.workspaces().list(&member).await.unwrap();
     assert_eq!((cards.len(), cards[0].counts.total), (1, 0));
 }

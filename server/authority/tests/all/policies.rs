@@ -95,7 +95,7 @@ async fn policy_is_changed_only_by_permitted_callers(pool: PgPool) {
     let rules = PolicyRules::default;
     for (name, membership, show, change) in [
         ("viewer", Some(("workspace-1", "viewer")), 200, 403),
-        ("bmember", Some(("workspace-1", "member")), 200, 403),
+        ("member", Some(("workspace-1", "member")), 200, 403),
         ("verifier", Some(("workspace-1", "verifier")), 200, 403),
         ("administrator", Some(("workspace-1", "admin")), 200, 200),
         ("neighbour-admin", Some(("other", "admin")), 404, 404),
@@ -311,6 +311,6 @@ async fn quota_is_the_lower_limit(pool: PgPool) {
     world.mint(&ada, "other", draft(&["rivers:read"])).await;
     policies.change(&ada, &PolicyLevel::Instance, cap(5), None).await.unwrap();
     assert_eq!(quota().await.map(|quota| (quota.used, quota.limit)), Some((2, 5)));
-    let member = world.person("bmember", Some(("workspace-1", "member"))).await;
+    let member = world.person("member", Some(("workspace-1", "member"))).await;
     assert_eq!(workspaces.show(&member, &home_slug).await.unwrap().quota, None);
 }

@@ -7,7 +7,7 @@
     reason = "a test that panics has failed"
 )]
 
-use crate::support::{PASSWORD, World, demand, draft, password, slug};
+use crate::support::{PASSWORD, World, demand, draft, password, slug, until};
 use authority::{
     Actor, ChangedUser, Format, KnownSecrets, MintedToken, NewUser, OpContext, PasswordChange,
     RotationDraft, ServiceError, SignIn, SignedIn, TokenDraft, TokenPatch, UserChange,
@@ -397,10 +397,12 @@ async fn many_exposed_tokens_are_disabled_before_the_role_is_raised_without_dela
     });
     let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity
                   WHERE datname = current_database() AND wait_event_type = 'Lock')";
-    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&world.pool).await.unwrap() {
-        assert!(!raising.is_finished());
-        tokio::task::yield_now().await;
-    }
+    until("the change to wait for the lock", async || {
+        let waits = sqlx::query_scalar::<_, bool>(waits).fetch_one(&world.pool).await.unwrap();
+        assert!(waits || !raising.is_finished());
+        waits
+    })
+    .await;
     let enabled = "SELECT count(*) FROM tokens t JOIN workspaces w ON w.id = t.workspace_id
                     WHERE t.enabled AND w.slug = $1";
     let enabled = async |workspace: &str| -> i64 {

@@ -7,7 +7,7 @@
     reason = "a test that panics has failed"
 )]
 
-use crate::support::{OWNER, World, password, slug};
+use crate::support::{OWNER, World, password, slug, until};
 use authority::{
     Actor, AuditQuery, AuditRecord, AuditScope, OpContext, Refusal, RefusalKind, ServiceError,
     SignIn, Surface,
@@ -58,7 +58,10 @@ async fn failed_and_throttled_sign_ins_are_recorded_with_account_address_and_sur
         assert_eq!((row.surface.as_str(), row.actor_kind.as_str()), ("kriten", "anonymous"));
     }
     assert!(failed[2].subject_id.is_some() && failed[0].subject_id.is_none());
-    while !matches!(fail(&world, &ctx, OWNER).await, ServiceError::TooManyAttempts(_)) {}
+    until("a refused attempt", async || {
+        matches!(fail(&world, &ctx, OWNER).await, ServiceError::TooManyAttempts(_))
+    })
+    .await;
     let throttled = rows(&world, "session.sign_in_throttled").await;
     assert_eq!(throttled.len(), 1);
     assert_eq!(throttled[0].subject_name, OWNER);
@@ -149,7 +152,7 @@ async fn rows_about_omitted_refusals_are_limited_as_well(pool: PgPool) {
     let people: Vec<OpContext> = {
         let mut people = Vec::new();
         for number in 0..25 {
-            people.push(world.person(&"m".repeat(number + 1), None).await);
+            people.push(world.person(&format!("member{number}"), None).await);
         }
         people
     };
@@ -196,7 +199,7 @@ async fn tenant_takes_no_room_from_other_tenants_or_from_people(pool: PgPool) {
     // An administrator creates 28 tokens that act as four members.
     let tokens = {
         let mut tokens = Vec::new();
-        for member in ["m", "mm", "mmm", "mmmm"] {
+        for member in ["max", "may", "mia", "moe"] {
             let ctx = world.person(member, Some(("workspace-1", "admin"))).await;
             for _ in 0..7 {
                 let read = authority::TokenDraft {
@@ -255,7 +258,7 @@ async fn tenant_takes_no_room_from_other_tenants_or_from_people(pool: PgPool) {
 async fn many_people_do_not_hide_the_attempts_of_another(pool: PgPool) {
     let world = World::founded(pool).await;
     for number in 0..25 {
-        let person = world.person(&"m".repeat(number + 1), None).await;
+        let person = world.person(&format!("member{number}"), None).await;
         for _ in 0..40 {
             world.authority.note_refusal(&person, of_route("GET /api/v1/users"));
         }

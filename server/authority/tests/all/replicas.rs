@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::support::{World, draft, rounds, slug};
+use crate::support::{World, draft, rounds, slug, until};
 use authority::{
     Actor, Authority, Drill, MintedToken, OpContext, Presented, Settings, Surface, TokenPatch,
     clock::SystemClock, entropy::SystemEntropy, keys::Keys,
@@ -95,10 +95,14 @@ impl Server {
 
     /// Verifies until the token is answered from memory.
     async fn remembers(&self, text: &str) {
-        while !self.is_remembered(text) {
-            assert_eq!(self.decide(text).await, DecisionCode::Valid);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("an answer from memory", async || {
+            let is_remembered = self.is_remembered(text);
+            if !is_remembered {
+                assert_eq!(self.decide(text).await, DecisionCode::Valid);
+            }
+            is_remembered
+        })
+        .await;
     }
 
     /// Simulates a suspended process: it does nothing, and its row stays.
@@ -303,14 +307,15 @@ async fn tokens_pass_without_lease_and_database_only_in_a_reported_grace(pool: P
         let verification = server.authority.verification();
         let demand = Demand::default();
         // As long as the lease is valid, the database is not queried.
-        loop {
+        until("the end of the lease", async || {
             let decided = verification.decide(&ctx, text, &demand).await;
-            if !server.is_remembered(text) {
-                break;
+            let is_remembered = server.is_remembered(text);
+            if is_remembered {
+                assert_eq!(decided.unwrap().code, DecisionCode::Valid);
             }
-            assert_eq!(decided.unwrap().code, DecisionCode::Valid);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            !is_remembered
+        })
+        .await;
         let decided = verification.decide(&ctx, text, &demand).await;
         if grace.is_zero() {
             assert!(matches!(decided, Err(authority::ServiceError::Unavailable(_))));
@@ -476,10 +481,14 @@ async fn change_that_widens_waits_for_an_earlier_change_that_narrows(pool: PgPoo
     let (id, text) = (minted.token.id, minted.secret.expose());
     a.remembers(text).await;
     tokens.disable(&ctx, id, None).await.unwrap();
-    while !a.is_remembered(text) {
-        assert_eq!(a.decide(text).await, DecisionCode::Disabled);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("an answer from memory", async || {
+        let is_remembered = a.is_remembered(text);
+        if !is_remembered {
+            assert_eq!(a.decide(text).await, DecisionCode::Disabled);
+        }
+        is_remembered
+    })
+    .await;
     a.freeze().await;
     let narrow = TokenPatch { scopes: Some(vec!["rivers:read".into()]), ..TokenPatch::default() };
     let first = tokens.update(&ctx, id, None, narrow.clone());

@@ -86,7 +86,7 @@ async fn editor_who_cannot_grant_the_scopes_of_a_token_can_only_narrow_it(pool: 
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     let lim = limited(&world, &["rivers:read", "tokens:read", "tokens:write"]).await;
-    world.person("wadmin", Some((HOME, "admin"))).await;
+    world.person("admin", Some((HOME, "admin"))).await;
     let strong = TokenDraft {
         user: Some("limited@example.com".into()),
         ip_allow: vec!["192.0.2.0/24".into()],
@@ -102,7 +102,7 @@ async fn editor_who_cannot_grant_the_scopes_of_a_token_can_only_narrow_it(pool: 
     let tokens = world.authority.tokens();
     let wider = || {
         [
-            patch(|patch| patch.user = Some("wadmin@example.com".into())),
+            patch(|patch| patch.user = Some("admin@example.com".into())),
             prolong("never"),
             patch(|patch| patch.ip_allow = Some(vec![])),
             patch(|patch| patch.ip_allow = Some(vec!["192.0.0.0/16".into()])),
@@ -146,7 +146,7 @@ async fn editor_who_cannot_grant_the_scopes_of_a_token_can_only_narrow_it(pool: 
 #[sqlx::test(migrations = false)]
 async fn limited_editor_cannot_enable_a_token_that_acts_as_an_instance_administrator(pool: PgPool) {
     let world = World::founded(pool).await;
-    let admin = world.person("wadmin", Some((HOME, "admin"))).await;
+    let admin = world.person("admin", Some((HOME, "admin"))).await;
     let token = world.token("default", &["rivers:read"]).await.token.id;
     let tokens = world.authority.tokens();
     tokens.disable(&admin, token, None).await.unwrap();
@@ -158,7 +158,7 @@ async fn limited_editor_cannot_enable_a_token_that_acts_as_an_instance_administr
 async fn administrator_can_narrow_a_member_to_rights_that_they_could_not_give(pool: PgPool) {
     let world = World::founded(pool).await;
     let lim = limited(&world, &["rivers:*"]).await;
-    let member = world.person("bmember", Some((HOME, "member"))).await;
+    let member = world.person("member", Some((HOME, "member"))).await;
     let workspaces = world.authority.workspaces();
     let home = slug(HOME);
     let change = |grants: &[&str]| {
@@ -409,8 +409,8 @@ async fn policy_can_forbid_self_rotation(pool: PgPool) {
 async fn member_cannot_undo_what_an_administrator_stopped(pool: PgPool) {
     let world = World::founded(pool).await;
     set(&world, PolicyRules { self_service: Some(true), ..PolicyRules::default() }).await;
-    let admin = world.person("wadmin", Some((HOME, "admin"))).await;
-    let member = world.person("bmember", Some((HOME, "member"))).await;
+    let admin = world.person("admin", Some((HOME, "admin"))).await;
+    let member = world.person("member", Some((HOME, "member"))).await;
     let tokens = world.authority.tokens();
     let manager = TokenDraft {
         name: "manager".into(),
@@ -444,7 +444,7 @@ async fn member_cannot_undo_what_an_administrator_stopped(pool: PgPool) {
         let stopped = tokens.disable(&admin, id, None).await.unwrap();
         let by = stopped.disabled_by.unwrap();
         assert_eq!(by.standing, Standing::Administrator);
-        assert_eq!(by.user.unwrap().name, "wadmin");
+        assert_eq!(by.user.unwrap().name, "admin");
         tokens.disable(&member, id, None).await.unwrap();
         for ctx in [&member, &manager] {
             assert_eq!(code(tokens.enable(ctx, id, None).await), ProblemCode::Forbidden);
@@ -455,7 +455,7 @@ async fn member_cannot_undo_what_an_administrator_stopped(pool: PgPool) {
     tokens.expire(&admin, id, None).await.unwrap();
     world.pass(Duration::seconds(1));
     let (admin, member) =
-        (world.signed_in("wadmin@example.com").await, world.signed_in("bmember@example.com").await);
+        (world.signed_in("admin@example.com").await, world.signed_in("member@example.com").await);
     assert_eq!(undone(&member).await, [ProblemCode::Forbidden; 4]);
     assert_eq!(decision(&world, &minted).await, DecisionCode::Expired);
     tokens.update(&admin, id, None, prolong("30d")).await.unwrap();
@@ -479,7 +479,7 @@ async fn member_cannot_undo_what_an_administrator_stopped(pool: PgPool) {
     tokens.update(&member, id, None, prolong("1h")).await.unwrap();
     tokens.expire(&member, id, None).await.unwrap();
     world.pass(Duration::seconds(1));
-    let member = world.signed_in("bmember@example.com").await;
+    let member = world.signed_in("member@example.com").await;
     assert_eq!(undone(&member).await, [ProblemCode::Forbidden; 4]);
     assert_eq!(undone(&manager).await, [ProblemCode::Forbidden; 4]);
 }
@@ -487,18 +487,18 @@ async fn member_cannot_undo_what_an_administrator_stopped(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn token_keeps_the_end_that_an_administrator_set(pool: PgPool) {
     let world = World::founded(pool).await;
-    let admin = world.person("wadmin", Some((HOME, "admin"))).await;
-    let member = world.person("bmember", Some((HOME, "member"))).await;
+    let admin = world.person("admin", Some((HOME, "admin"))).await;
+    let member = world.person("member", Some((HOME, "member"))).await;
     let tokens = world.authority.tokens();
     let days = TokenDraft {
-        user: Some("bmember@example.com".into()),
+        user: Some("member@example.com".into()),
         expiry: expiry::parse("90d"),
         ..draft(&["rivers:read"])
     };
     let minted = world.mint(&admin, HOME, days).await;
     assert_eq!(minted.token.user.id, id(&member));
     world.pass(Duration::days(30));
-    let admin = world.signed_in("wadmin@example.com").await;
+    let admin = world.signed_in("admin@example.com").await;
     let short = tokens.update(&admin, minted.token.id, None, prolong("1d")).await.unwrap();
     let asks = world.bearer(&minted).await;
     let rotated = tokens.rotate_self(&asks, None, RotationDraft::default()).await.unwrap();
@@ -516,12 +516,12 @@ async fn token_keeps_the_end_that_an_administrator_set(pool: PgPool) {
 async fn new_owner_cannot_undo_what_an_administrator_stopped_before(pool: PgPool) {
     let world = World::founded(pool).await;
     set(&world, PolicyRules { self_service: Some(true), ..PolicyRules::default() }).await;
-    let admin = world.person("wadmin", Some((HOME, "admin"))).await;
-    let member = world.person("bmember", Some((HOME, "member"))).await;
+    let admin = world.person("admin", Some((HOME, "admin"))).await;
+    let member = world.person("member", Some((HOME, "member"))).await;
     let tokens = world.authority.tokens();
     let own = world.mint(&admin, HOME, draft(&["rivers:read"])).await.token;
     tokens.disable(&admin, own.id, None).await.unwrap();
-    let handed = patch(|patch| patch.user = Some("bmember@example.com".into()));
+    let handed = patch(|patch| patch.user = Some("member@example.com".into()));
     tokens.update(&admin, own.id, None, handed).await.unwrap();
     assert_eq!(code(tokens.enable(&member, own.id, None).await), ProblemCode::Forbidden);
     tokens.enable(&admin, own.id, None).await.unwrap();
@@ -691,8 +691,8 @@ async fn policy_of_showing_secrets_once_applies_to_existing_tokens(pool: PgPool)
 async fn member_cannot_rotate_away_the_end_that_an_administrator_set(pool: PgPool) {
     let world = World::founded(pool).await;
     set(&world, PolicyRules { self_service: Some(true), ..PolicyRules::default() }).await;
-    world.person("wadmin", Some((HOME, "admin"))).await;
-    let member = world.person("bmember", Some((HOME, "member"))).await;
+    world.person("admin", Some((HOME, "admin"))).await;
+    let member = world.person("member", Some((HOME, "member"))).await;
     let tokens = world.authority.tokens();
     let manager = TokenDraft {
         name: "manager".into(),
@@ -705,8 +705,8 @@ async fn member_cannot_rotate_away_the_end_that_an_administrator_set(pool: PgPoo
         world.mint(&member, HOME, draft(&["rivers:read"])).await,
     );
     world.pass(Duration::days(60));
-    let admin = world.signed_in("wadmin@example.com").await;
-    let member = world.signed_in("bmember@example.com").await;
+    let admin = world.signed_in("admin@example.com").await;
+    let member = world.signed_in("member@example.com").await;
     let manager = world.bearer(&manager).await;
     let end = |seconds| patch(|patch| patch.expiry = Some(Ok(expiry::ExpiryChoice::In(seconds))));
     let soon = tokens.update(&admin, one.token.id, None, end(60)).await.unwrap().expires_at;
@@ -736,8 +736,8 @@ async fn member_cannot_rotate_away_the_end_that_an_administrator_set(pool: PgPoo
 async fn member_cannot_undo_the_bounds_that_an_administrator_set(pool: PgPool) {
     let world = World::founded(pool).await;
     set(&world, PolicyRules { self_service: Some(true), ..PolicyRules::default() }).await;
-    let admin = world.person("wadmin", Some((HOME, "admin"))).await;
-    let member = world.person("bmember", Some((HOME, "member"))).await;
+    let admin = world.person("admin", Some((HOME, "admin"))).await;
+    let member = world.person("member", Some((HOME, "member"))).await;
     let tokens = world.authority.tokens();
     let manager = TokenDraft {
         name: "manager".into(),
@@ -787,11 +787,11 @@ async fn member_cannot_undo_the_bounds_that_an_administrator_set(pool: PgPool) {
     refused(copy).await;
     let own = world.mint(&admin, HOME, draft(&["rivers:read"])).await.token.id;
     tokens.update(&admin, own, None, bind()).await.unwrap();
-    let handed = patch(|patch| patch.user = Some("bmember@example.com".into()));
+    let handed = patch(|patch| patch.user = Some("member@example.com".into()));
     tokens.update(&admin, own, None, handed).await.unwrap();
     refused(own).await;
     let given = TokenDraft {
-        user: Some("bmember@example.com".into()),
+        user: Some("member@example.com".into()),
         ip_allow: vec!["10.0.0.0/8".into()],
         rate_limit: RateLimit::new(5, 60).map(Some),
         not_before: Some(start.into()),
@@ -802,7 +802,7 @@ async fn member_cannot_undo_the_bounds_that_an_administrator_set(pool: PgPool) {
     // expiry instead.
     tokens.expire(&member, copy, None).await.unwrap();
     world.pass(Duration::seconds(1));
-    let member = world.signed_in("bmember@example.com").await;
+    let member = world.signed_in("member@example.com").await;
     let rotated = tokens.rotate(&member, copy, None, RotationDraft::default()).await;
     assert_eq!(code(rotated), ProblemCode::Forbidden);
     assert_eq!(

@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use crate::support::{START, World, draft, rounds, slug};
+use crate::support::{START, World, draft, rounds, slug, until};
 use authority::{
     Edit, MintedToken, OpContext, RotationDraft, ServiceError, TokenDraft, TokenPatch,
 };
@@ -695,9 +695,10 @@ async fn secrets_of_one_workspace_do_not_delay_other_workspaces(pool: PgPool) {
     });
     let crowd = crowd.collect::<Vec<_>>();
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&world.pool).await.unwrap() < 2 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    until("first uses that wait for locks", async || {
+        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&world.pool).await.unwrap() >= 2
+    })
+    .await;
     assert_eq!(decide(&world, &newer).await, DecisionCode::Valid);
     let most: i64 = sqlx::query_scalar(waiting).fetch_one(&world.pool).await.unwrap();
     assert!(most <= 2, "{most} of the other workspace");

@@ -50,7 +50,7 @@ async fn names(world: &World, ctx: &OpContext) -> Vec<String> {
 async fn self_service_member_manages_only_their_own_tokens(pool: PgPool) {
     let world = World::founded(pool).await;
     let others = world.token("default", &["rivers:read"]).await.token;
-    let member = world.person("bmember", Some(("workspace-1", "member"))).await;
+    let member = world.person("member", Some(("workspace-1", "member"))).await;
     let tokens = world.authority.tokens();
     let home = slug("workspace-1");
     assert_eq!(code(tokens.list(&member, &home, &TokenQuery::default()).await).status(), 403);
@@ -58,7 +58,7 @@ async fn self_service_member_manages_only_their_own_tokens(pool: PgPool) {
     assert_eq!(names(&world, &member).await, [""; 0]);
     let own = TokenDraft { name: "own".into(), ..draft(&["rivers:write"]) };
     let own = world.mint(&member, "workspace-1", own).await.token;
-    assert_eq!(own.user.name, "bmember");
+    assert_eq!(own.user.name, "member");
     assert_eq!(names(&world, &member).await, ["own"]);
     assert_eq!(tokens.show(&member, own.id).await.unwrap().id, own.id);
     assert_eq!(code(tokens.show(&member, others.id).await), ProblemCode::NotFound);
@@ -67,7 +67,7 @@ async fn self_service_member_manages_only_their_own_tokens(pool: PgPool) {
         TokenDraft { user: Some(crate::support::OWNER.into()), ..draft(&["rivers:read"]) };
     assert_eq!(code(tokens.create(&member, &home, for_ada).await), ProblemCode::ValidationFailed);
     // The token's owner counts, not its creator.
-    let given = TokenDraft { user: Some("bmember@example.com".into()), ..draft(&["rivers:read"]) };
+    let given = TokenDraft { user: Some("member@example.com".into()), ..draft(&["rivers:read"]) };
     let given = world.mint(&world.owner().await, "workspace-1", given).await.token;
     tokens.delete(&member, given.id, None).await.unwrap();
     set_self_service(&world, false).await;
@@ -79,7 +79,7 @@ async fn token_of_a_member_reaches_the_members_own_tokens(pool: PgPool) {
     let world = World::founded(pool).await;
     set_self_service(&world, true).await;
     let others = world.token("default", &["rivers:read"]).await.token;
-    let member = world.person("bmember", Some(("workspace-1", "member"))).await;
+    let member = world.person("member", Some(("workspace-1", "member"))).await;
     let tokens = world.authority.tokens();
     let managing = |scope: &str| TokenDraft {
         name: scope.into(),
@@ -99,7 +99,7 @@ async fn token_of_a_member_reaches_the_members_own_tokens(pool: PgPool) {
     );
     let writer_ctx = world.bearer(&writer).await;
     let child = world.mint(&writer_ctx, "workspace-1", draft(&["rivers:read"])).await.token;
-    assert_eq!(child.user.name, "bmember");
+    assert_eq!(child.user.name, "member");
     tokens.delete(&writer_ctx, child.id, None).await.unwrap();
     assert_eq!(code(tokens.delete(&writer_ctx, others.id, None).await), ProblemCode::NotFound);
 }
@@ -130,9 +130,9 @@ async fn viewer_reads_all_tokens_and_members_and_changes_nothing(pool: PgPool) {
 async fn token_can_use_only_scopes_that_its_user_may_grant_now(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
-    let member = world.person("bmember", Some(("workspace-1", "member"))).await;
+    let member = world.person("member", Some(("workspace-1", "member"))).await;
     let both = TokenDraft {
-        user: Some("bmember@example.com".into()),
+        user: Some("member@example.com".into()),
         ..draft(&["rivers:write", "teams:read"])
     };
     let secret = world.mint(&ada, "workspace-1", both).await.secret;
@@ -172,7 +172,7 @@ async fn token_can_use_only_scopes_that_its_user_may_grant_now(pool: PgPool) {
     assert_eq!(decide("rivers:read").await, valid, "viewers read");
     // The rights of a requesting token are limited, too.
     let asks = TokenDraft {
-        user: Some("bmember@example.com".into()),
+        user: Some("member@example.com".into()),
         audiences: vec!["tessera".into()],
         ..draft(&["tokens:write"])
     };
@@ -189,7 +189,7 @@ async fn callers_put_only_grantable_scopes_on_tokens(pool: PgPool) {
     set_self_service(&world, true).await;
     let ada = world.owner().await;
     let home = slug("workspace-1");
-    let member = world.person("bmember", Some(("workspace-1", "member"))).await;
+    let member = world.person("member", Some(("workspace-1", "member"))).await;
     let admin = world.person("administrator", Some(("workspace-1", "admin"))).await;
     for ctx in [&member, &admin] {
         let grants = GrantsChange::Patterns(vec!["rivers:write".into()]);
@@ -226,7 +226,7 @@ async fn callers_never_get_the_secret_of_a_token_that_they_could_not_create(pool
     let ada = world.owner().await;
     let home = slug("workspace-1");
     let admin = world.person("administrator", Some(("workspace-1", "admin"))).await;
-    world.person("bmember", Some(("workspace-1", "member"))).await;
+    world.person("member", Some(("workspace-1", "member"))).await;
     let change = MemberChange {
         grants: GrantsChange::Patterns(vec!["rivers:*".into()]),
         role: None,
@@ -236,7 +236,7 @@ async fn callers_never_get_the_secret_of_a_token_that_they_could_not_create(pool
     workspaces.change_member(&ada, &home, id(&admin), change, None).await.unwrap();
     let tokens = world.authority.tokens();
     let owned =
-        |scopes: &[&str]| TokenDraft { user: Some("bmember@example.com".into()), ..draft(scopes) };
+        |scopes: &[&str]| TokenDraft { user: Some("member@example.com".into()), ..draft(scopes) };
     let within = world.mint(&ada, "workspace-1", owned(&["rivers:run"])).await.token;
     let beyond = world.mint(&ada, "workspace-1", owned(&["teams:read"])).await.token;
     let rotation = RotationDraft::default;
@@ -273,7 +273,7 @@ async fn new_name_must_match_the_pattern_and_an_old_one_may_stay(pool: PgPool) {
 async fn bulk_changes_and_exports_reach_only_a_members_own_tokens(pool: PgPool) {
     let world = World::founded(pool).await;
     let others = world.token("default", &["rivers:read"]).await;
-    let member = world.person("bmember", Some(("workspace-1", "member"))).await;
+    let member = world.person("member", Some(("workspace-1", "member"))).await;
     let home = slug("workspace-1");
     let tokens = world.authority.tokens();
     let delete = BulkAction::Delete;
@@ -309,9 +309,9 @@ async fn reach_is_reported_and_counts_cover_only_reachable_tokens(pool: PgPool) 
     let world = World::founded(pool).await;
     let ada = world.owner().await;
     world.token("default", &["rivers:read"]).await;
-    let member = world.person("bmember", Some(("workspace-1", "member"))).await;
+    let member = world.person("member", Some(("workspace-1", "member"))).await;
     let viewer = world.person("viewer", Some(("workspace-1", "viewer"))).await;
-    let verifier = world.person("xverifier", Some(("workspace-1", "verifier"))).await;
+    let verifier = world.person("verifier", Some(("workspace-1", "verifier"))).await;
     let home = slug("workspace-1");
     let limit = async |self_service| {
         let rules = PolicyRules {
@@ -350,7 +350,7 @@ async fn form_reports_what_creating_would_refuse(pool: PgPool) {
     let world = World::founded(pool).await;
     set_self_service(&world, true).await;
     let ada = world.owner().await;
-    let member = world.person("bmember", Some(("workspace-1", "member"))).await;
+    let member = world.person("member", Some(("workspace-1", "member"))).await;
     let viewer = world.person("viewer", Some(("workspace-1", "viewer"))).await;
     let home = slug("workspace-1");
     let tokens = world.authority.tokens();

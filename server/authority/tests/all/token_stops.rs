@@ -8,9 +8,9 @@
     reason = "a test that panics has failed"
 )]
 
-use std::{sync::Arc, time::Duration as Wait};
+use std::sync::Arc;
 
-use crate::support::{World, draft, slug};
+use crate::support::{World, draft, slug, until};
 use authority::{
     Edit, Format, MintedToken, NewMember, OpContext, PolicyLevel, RotationDraft, ServiceError,
     TokenDraft, TokenPatch,
@@ -75,10 +75,12 @@ impl Scene {
         let target = self.target.token.id;
         let before = self.waiting().await;
         let task = tokio::spawn(async move { act.run(&world, &ctx, target).await });
-        while self.waiting().await == before {
-            assert!(!task.is_finished(), "{act:?}");
-            tokio::time::sleep(Wait::from_millis(5)).await;
-        }
+        until("the change to wait for the lock", async || {
+            let waits = self.waiting().await != before;
+            assert!(waits || !task.is_finished(), "{act:?}");
+            waits
+        })
+        .await;
         task
     }
 
@@ -313,10 +315,12 @@ async fn stop_with_children_leaves_none_that_was_being_created(pool: PgPool) {
     let stop = tokio::spawn(async move {
         world.authority.tokens().delete_with_children(&ada, id, None, true).await.map(drop)
     });
-    while scene.decision(&maker).await == DecisionCode::Valid {
-        assert!(!stop.is_finished());
-        tokio::time::sleep(Wait::from_millis(5)).await;
-    }
+    until("the stop to take effect", async || {
+        let is_stopped = scene.decision(&maker).await != DecisionCode::Valid;
+        assert!(is_stopped || !stop.is_finished());
+        is_stopped
+    })
+    .await;
     assert!(!own.is_finished() && !childs.is_finished());
     busy.rollback().await.unwrap();
     assert_eq!(own.await.unwrap().unwrap_err().code(), ProblemCode::Unauthenticated);
@@ -393,10 +397,12 @@ async fn child_widens_nothing_once_its_creator_is_stopped_or_deleted(pool: PgPoo
             TokenPatch { expiry: Some(Ok(ExpiryChoice::In(1_200))), ..TokenPatch::default() };
         let late =
             tokio::spawn(async move { core.tokens().update(&waiting, id, None, patch).await });
-        while scene.waiting().await == 0 {
-            assert!(!late.is_finished());
-            tokio::time::sleep(Wait::from_millis(5)).await;
-        }
+        until("the change to wait for the lock", async || {
+            let waits = scene.waiting().await != 0;
+            assert!(waits || !late.is_finished());
+            waits
+        })
+        .await;
         stop.run(&scene, minted.token.id).await;
         busy.rollback().await.unwrap();
         assert_eq!(late.await.unwrap().unwrap_err().code(), ProblemCode::Forbidden, "{stop:?}");

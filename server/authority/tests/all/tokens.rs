@@ -58,7 +58,7 @@ async fn only_administrators_reach_tokens_and_non_members_do_not_find_them(pool:
     let tokens = world.authority.tokens();
     let home = slug("workspace-1");
     for (name, membership, list, show, delete) in [
-        ("bmember", Some(("workspace-1", "member")), 403, 404, 404),
+        ("member", Some(("workspace-1", "member")), 403, 404, 404),
         ("verifier", Some(("workspace-1", "verifier")), 403, 404, 404),
         ("stranger", None, 404, 404, 404),
         ("neighbour-admin", Some(("other", "admin")), 404, 404, 404),

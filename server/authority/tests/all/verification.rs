@@ -93,7 +93,7 @@ async fn verifying_other_tokens_needs_the_right_and_stays_in_the_workspace(pool:
     let verifier = world.person("verifier", Some(("workspace-1", "verifier"))).await;
     assert_eq!(of(&verifier, target.secret.expose()).await.unwrap(), DecisionCode::Valid);
     assert_eq!(of(&verifier, foreign.secret.expose()).await.unwrap(), DecisionCode::NotFound);
-    let viewer = world.person("aviewer", Some(("workspace-1", "viewer"))).await;
+    let viewer = world.person("viewer", Some(("workspace-1", "viewer"))).await;
     assert!(matches!(of(&viewer, target.secret.expose()).await, Err(ServiceError::Forbidden(_))));
 
     // A token of a workspace's administrator verifies only its own workspace. A token of the

@@ -6,6 +6,10 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
+use super::wait::PATIENCE;
+
 /// Frame types (RFC 9113 section 6).
 pub mod kind {
     pub const DATA: u8 = 0;
@@ -70,6 +74,14 @@ impl Connection {
         Some(Frame { kind: head[3], flags: head[4], stream, payload })
     }
 
+    /// Reads the next frame like `next`, but fails the test after the deadline. For loops that wait for
+    /// a certain frame, because the server may send others without end.
+    #[track_caller]
+    pub fn next_before(&mut self, deadline: Instant) -> Option<Frame> {
+        assert!(Instant::now() < deadline, "waited in vain for a frame");
+        self.next()
+    }
+
     /// Reads until a frame of this type that is not an `ACK`. Answers pings on the way.
     #[track_caller]
     pub fn wait_for(&mut self, wanted: u8) -> Frame {
@@ -79,8 +91,11 @@ impl Connection {
     /// Reads until a frame of one of these types that is not an `ACK`. Answers pings on the way.
     #[track_caller]
     pub fn wait_for_any(&mut self, wanted: &[u8]) -> Frame {
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let frame = self.next().unwrap_or_else(|| panic!("the end before a frame {wanted:?}"));
+            let frame = self
+                .next_before(deadline)
+                .unwrap_or_else(|| panic!("the end before a frame {wanted:?}"));
             let is_ack = frame.flags & ACK != 0;
             if frame.kind == kind::PING && !is_ack {
                 self.send(&self::frame(kind::PING, ACK, 0, &frame.payload));

@@ -22,6 +22,7 @@ use domain::{
     names::Slug,
     session::Visitor,
 };
+use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime, macros::datetime};
 use uuid::Uuid;
@@ -156,8 +157,9 @@ impl World {
     /// Creates a person without rights on the instance, with a role in a workspace or none.
     pub async fn person(&self, name: &str, membership: Option<(&str, &str)>) -> OpContext {
         let email = format!("{name}@example.com");
-        let id =
-            Uuid::from_u128(u128::from(name.len() as u64) << 64 | u128::from(name.as_bytes()[0]));
+        // Each name has its own id.
+        let digest: [u8; 32] = Sha256::digest(name).into();
+        let id = Uuid::from_slice(&digest[..16]).unwrap();
         sqlx::query(
             "INSERT INTO users (id, kind, email, name, password_hash, instance_role, created_at, updated_at, email_key)
              SELECT $1, 'person', $2, $3, password_hash, 'member', $4, $4, $2 FROM users WHERE email = $5",
@@ -222,6 +224,20 @@ impl World {
     pub async fn execute(&self, sql: &'static str) {
         sqlx::query(sql).execute(&self.pool).await.unwrap();
     }
+}
+
+/// The longest time that a single step may take on a busy machine.
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
+
+/// Checks a condition every 5 milliseconds until it holds, and fails the test if it never does.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let wait = Box::pin(async {
+        while !holds().await {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    });
+    let outcome = tokio::time::timeout(PATIENCE, wait).await;
+    assert!(outcome.is_ok(), "waited {PATIENCE:?} in vain for {what}");
 }
 
 /// Returns the URL of a test's database.

@@ -10,6 +10,7 @@ use sqlx::{
 use tokio::time::Instant;
 
 use super::{fixture, migrated, opened, restore};
+use crate::support::until;
 
 /// A backup reads every table for as long as it takes, while migrations need exclusive locks
 /// on tables.
@@ -25,10 +26,12 @@ async fn readers_do_not_wait_behind_migrations_that_wait_for_a_backup(pool: PgPo
     let waits = "SELECT count(*) FROM pg_locks WHERE relation = 'tokens'::regclass AND NOT granted";
     for _ in 0..2 {
         // Each time the upgrade waits, a reader queues behind it.
-        while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut reader).await.unwrap() == 0 {
-            assert!(!upgrade.is_finished(), "the upgrade did not wait");
-            tokio::task::yield_now().await;
-        }
+        until("the upgrade to wait for the lock", async || {
+            let count = sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut reader).await.unwrap();
+            assert!(count != 0 || !upgrade.is_finished(), "the upgrade did not wait");
+            count != 0
+        })
+        .await;
         sqlx::raw_sql("SET statement_timeout = '30s'").execute(&mut reader).await.unwrap();
         let read = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM tokens");
         assert!(read.fetch_one(&mut reader).await.unwrap() > 0);
@@ -63,10 +66,12 @@ async fn log_and_tokens_are_written_while_indexes_of_the_log_are_built(pool: PgP
     let upgrades = [tokio::spawn(opened(pool.clone())), tokio::spawn(opened(pool))];
     let waits = "SELECT count(*) FROM pg_stat_progress_create_index
                   WHERE datname = current_database() AND phase LIKE 'waiting for %'";
-    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut writer).await.unwrap() == 0 {
-        assert!(upgrades.iter().all(|one| !one.is_finished()), "no index waits");
-        tokio::task::yield_now().await;
-    }
+    until("an index to wait", async || {
+        let count = sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut writer).await.unwrap();
+        assert!(count != 0 || upgrades.iter().all(|one| !one.is_finished()), "no index waits");
+        count != 0
+    })
+    .await;
     // Disable a token as a server of 0.1 does.
     let write = "SET lock_timeout = '5s';
         BEGIN;
