@@ -19,11 +19,11 @@ pub(super) struct Follower {
 impl Follower {
     /// Starts a thread that will follow under this name.
     pub(super) fn new(name: String, version: &'static str) -> io::Result<Self> {
-        let (begin, begun) = oneshot::channel::<Authority>();
+        let (begin, start) = oneshot::channel::<Authority>();
         let (stop, stopped) = oneshot::channel::<()>();
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let follow = async move {
-            if let Ok(authority) = begun.await {
+            if let Ok(authority) = start.await {
                 authority.run_replica(name, version).await;
             }
         };
