@@ -82,6 +82,6 @@ fn commands_change_rotate_and_reveal_a_token() {
     server.run(&["token", "delete", id]).ok();
     for command in ["enable", "disable", "expire", "rotate", "end-grace", "reveal"] {
         let line = server.run(&["token", command, id]).refused(1);
-        assert!(line.contains("no such token"), "{command}: {line}");
+        assert!(line.contains("The token doesn't exist"), "{command}: {line}");
     }
 }

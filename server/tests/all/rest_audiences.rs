@@ -140,7 +140,7 @@ fn catalogue_is_previewed_and_loaded_as_toml_or_json() {
     let refused = load(&instance, "", "application/json", &text);
     assert_eq!(
         fields(&problem(&refused, 422, "validation_failed")),
-        ["groups: lacks table://my.app.**, which 1 tokens hold"]
+        ["groups: lacks table://my.app.**, which is in use; tokens that hold it: 1"]
     );
     let loaded = load(&instance, "?retire=true", "application/json", &text).expect(200).json();
     assert_eq!(loaded["added"], json!(["level://*"]));

@@ -212,7 +212,7 @@ async fn form_sent_many_times_at_once_names_the_token_that_it_created(pool: PgPo
         for refusal in refused {
             match refusal {
                 Err(ServiceError::AlreadyCreated(id)) => {
-                    assert_eq!(id, made.token.id, "{policy:?}")
+                    assert_eq!(id, made.token.id, "{policy:?}");
                 }
                 other => panic!("{policy:?}: {other:?}"),
             }
