@@ -206,7 +206,7 @@ fn parsing_catalogues_delays_no_verification() {
 /// Tessera's statements that wait for a lock.
 /// Requests that wait for a lock. The server's own writing of uses is not one of them.
 const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
-                       AND datname = current_database() AND query NOT LIKE '%last_used%'";
+                       AND datname = current_database() AND query NOT LIKE '%last_used_agent = %'";
 
 #[test]
 fn lists_of_one_tenant_leave_connections_to_other_tenants() {
