@@ -203,8 +203,7 @@ fn parsing_catalogues_delays_no_verification() {
     assert!(answered < loads.len() / 2, "{answered} of {} were first", loads.len());
 }
 
-/// Tessera's statements that wait for a lock.
-/// Requests that wait for a lock. The server's own writing of uses is not one of them.
+/// Requests that wait for a lock. The server writes uses without a request.
 const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
                        AND datname = current_database() AND query NOT LIKE '%last_used_agent = %'";
 
