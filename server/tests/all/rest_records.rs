@@ -61,7 +61,7 @@ fn audit_log_is_read_page_by_page_and_as_a_file() {
         rows.iter().any(|row| row["action"] == "instance.set_up" && row["workspace"].is_null())
     );
     for (query, expected) in [
-        ("limit=0", "limit: must be from 1 to 200"),
+        ("limit=0", "limit: must be 1 to 200"),
         (
             "since=yesterday",
             "since: must be a time such as 2027-08-18T12:00:00Z or a date such as 2027-08-18",

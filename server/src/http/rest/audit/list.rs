@@ -167,7 +167,7 @@ impl LogQuery {
         let until = moment("until", self.until.as_deref(), &mut errors);
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         if limit == 0 || limit > LIMIT_MAX {
-            errors.push(FieldError::new("limit", format!("must be from 1 to {LIMIT_MAX}")));
+            errors.push(FieldError::new("limit", format!("must be 1 to {LIMIT_MAX}")));
         }
         if !errors.is_empty() {
             return Err(ApiError::invalid(errors));
