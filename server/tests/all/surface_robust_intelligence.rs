@@ -138,7 +138,7 @@ fn robust_intelligence_enforces_its_limits_under_its_preset() {
     let late = create(&instance, &json!({"name": "late", "expiryDays": "271"}));
     let message = error(&late, 400, 3);
     assert!(
-        message.starts_with("expiryDays must be ") && message.contains("270 days"),
+        message.starts_with("expiryDays must not be later than ") && message.contains("270 days"),
         "{message}"
     );
     instance.sql(
